@@ -1,0 +1,96 @@
+# Latentwire. Every target does its own set-up; `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+DATA ?= samples
+MODEL ?= ae224-fundus
+STEPS ?=
+WORK ?= training/work
+MODELS ?= models
+THREADS ?=
+
+.PHONY: help demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock clean check-monitoring python-stubs python-lock
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
+
+setup: ## Bring ONNX Runtime's library into the checkout
+	@scripts/fetch-onnxruntime.sh
+
+demo: setup ## Send every sample from one process to another and show what arrived
+	@scripts/demo.sh
+
+images: setup ## Container images latentwire/{sender,receiver,tools}; with an image registry or without
+	@scripts/images.sh
+
+compose-demo: setup ## The demo with two containers; what arrived lies in demo-output/containers
+	@scripts/compose-demo.sh
+
+test: setup ## Format, lint, unit, integration and two-process tests
+	@scripts/test.sh
+
+lint: ## Formatting and clippy alone
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+proto: ## Regenerate the checked-in protobuf code and check the schema
+	cargo run --quiet -p latentwire-proto --example generate
+	scripts/check-proto.sh
+
+config-docs: ## Regenerate docs/CONFIGURATION.md
+	UPDATE_CONFIGURATION=1 cargo test --quiet --locked -p latentwire-tests --test configuration
+
+evaluate-quick: setup evaluation/.venv/ready ## SSIM, MSE and bits per pixel through the real services (DATA=DIR)
+	cargo build --quiet --profile ci --locked -p sender-svc -p receiver-svc -p latentwire-cli
+	cd evaluation && .venv/bin/python -m latentwire_evaluation.quick --data "$(abspath $(DATA))"
+
+compare-quick: evaluation/.venv/ready ## Bytes of today's codecs at the SSIM of the last evaluate-quick (same DATA=DIR)
+	cd evaluation && .venv/bin/python -m latentwire_evaluation.peers --data "$(abspath $(DATA))"
+
+train: training/.venv/ready ## From a folder of pictures to models/<id>/ (MODEL=ae224-fundus or my.toml, DATA=DIR [STEPS=N]); resumes
+	PYTHONPATH=training training/.venv/bin/python -m latentwire_training.train --model "$(MODEL)" --data "$(DATA)" --work "$(WORK)" --models "$(MODELS)" $(if $(STEPS),--steps $(STEPS)) $(if $(THREADS),--threads $(THREADS))
+
+train-figures: setup training/.venv/ready ## Measure a trained model on DATA's test pictures through the product and put it on its card (MODEL=, DATA=DIR)
+	scripts/train-figures.sh "$(MODEL)" "$(DATA)" "$(MODELS)" "$(WORK)"
+
+test-training: training/.venv/ready ## The Python side's own tests (PyTorch; not part of make test)
+	cd training && .venv/bin/python -m pytest -q tests
+
+training-lock: ## Resolve training/requirements.txt again into training/requirements.lock, hashes included
+	$(PYTHON) -m venv training/.venv-lock
+	training/.venv-lock/bin/pip install --quiet --disable-pip-version-check pip-tools==7.6.2
+	cd training && env -u PIP_FIND_LINKS .venv-lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-options --no-header -o requirements.lock requirements.txt
+	rm -rf training/.venv-lock
+
+training/.venv/ready: training/requirements.lock
+	$(PYTHON) -m venv training/.venv
+	training/.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r training/requirements.lock
+	@touch $@
+
+check-monitoring: setup ## Alerts, dashboard and docs/OPERATIONS.md against running services, and against a real Prometheus
+	cargo build --quiet --locked -p sender-svc -p receiver-svc -p latentwire-cli
+	cargo test --quiet --locked -p latentwire-tests --test monitoring
+	@scripts/check-monitoring.sh
+
+python-stubs: examples/python/.venv/ready ## Regenerate the stubs of examples/python from proto/
+	examples/python/.venv/bin/python examples/python/generate.py
+
+python-lock: ## Resolve examples/python/*.in again into its requirements, hashes included
+	$(PYTHON) -m venv examples/python/.venv-lock
+	examples/python/.venv-lock/bin/pip install --quiet --disable-pip-version-check pip-tools==7.6.2
+	cd examples/python && for name in requirements requirements-dev; do env -u PIP_FIND_LINKS .venv-lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-options --no-header -o $$name.txt $$name.in || exit; done
+	rm -rf examples/python/.venv-lock
+
+examples/python/.venv/ready: examples/python/requirements-dev.txt
+	$(PYTHON) -m venv examples/python/.venv
+	examples/python/.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r examples/python/requirements-dev.txt
+	@touch $@
+
+%/.venv/ready: %/requirements.txt
+	$(PYTHON) -m venv $*/.venv
+	$*/.venv/bin/pip install --quiet --disable-pip-version-check -r $*/requirements.txt
+	@touch $@
+
+clean: ## Remove what was built (not the fetched library)
+	cargo clean
+	rm -rf demo-output evaluation/report

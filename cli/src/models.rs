@@ -1,0 +1,235 @@
+//! `latentwire models`: what a folder of models holds and whether it loads, or what a running sender-svc codes with.
+
+use std::path::{Path, PathBuf};
+
+use latentwire_codec::{
+    Codec, CodecConfig, SessionOptions,
+    imaging::Limits,
+    model::{self, ModelFolder, Parts},
+};
+use latentwire_proto::v1::{ListModelsRequest, send_service_client::SendServiceClient};
+use latentwire_service::args::models_folder;
+use serde_json::{Value, json};
+
+use crate::{
+    args::ModelsArgs,
+    connect::connect,
+    failure::{Exit, Failure},
+    outcome::modality_word,
+    paths::display,
+    table::{Cell, Column, Table, number, words},
+    terminal::{self, Paint, Terminal},
+};
+
+const LOCAL_COLUMNS: [Column; 7] = [
+    words("id"),
+    words("loads"),
+    words("modality").rank(1),
+    words("certified").rank(2),
+    number("bytes").rank(3),
+    words("licence").rank(4),
+    words("decoder digest").rank(5),
+];
+
+const REMOTE_COLUMNS: [Column; 6] = [
+    words("id"),
+    words("modality"),
+    words("certified").rank(2),
+    words("encoder").rank(1),
+    words("decoder").rank(1),
+    words("decoder digest").rank(5),
+];
+
+/// Shows the models of a folder.
+///
+/// # Errors
+/// The folder cannot be read. A model that does not load is no error but an [`Exit`].
+pub fn local(args: &ModelsArgs, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
+    let models = find(&args.models, args.onnxruntime.as_deref())?;
+    if models.is_empty() {
+        let message = format!("there is no model in {}: pass --models DIR", args.models.display());
+        return Err(Failure::local("MODEL_NOT_READY", message));
+    }
+    let mut table = Table::new(&LOCAL_COLUMNS);
+    for found in &models {
+        if args.json {
+            terminal.print(&format!("{}\n", found.object()))?;
+        } else if terminal.quiet() {
+            if let Ok(model) = &found.model {
+                terminal.print(&format!("{}\n", model.id))?;
+            }
+        } else {
+            table.push(found.row());
+        }
+    }
+    if !args.json && !terminal.quiet() {
+        let text = table.render(terminal.width());
+        terminal.print(&text)?;
+    }
+    let broken = models.iter().filter_map(|found| found.problem().map(|problem| (found, problem)));
+    let mut exit = Exit::Done;
+    for (found, problem) in broken {
+        exit = Exit::Rejected;
+        terminal::error(&format!("{}: {problem}", found.folder.display()));
+    }
+    Ok(exit)
+}
+
+/// Shows the models of a running sender-svc.
+///
+/// # Errors
+/// It cannot be reached, or refuses.
+pub async fn remote(url: &str, json: bool, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
+    let mut client = SendServiceClient::new(connect("sender-svc", url).await?);
+    let models = client.list_models(ListModelsRequest {}).await?.into_inner().models;
+    let mut table = Table::new(&REMOTE_COLUMNS);
+    for model in &models {
+        let (modality, digest) = (modality_word(model.modality()), hex::encode(&model.decoder_digest));
+        if json {
+            let object = json!({
+                "id": model.id,
+                "family": model.family,
+                "modality": modality,
+                "decoder_digest": digest,
+                "certified": model.certified,
+                "encoder": model.encoder,
+                "decoder": model.decoder,
+            });
+            terminal.print(&format!("{object}\n"))?;
+        } else if terminal.quiet() {
+            terminal.print(&format!("{}\n", model.id))?;
+        } else {
+            let yes_no = |yes| if yes { "yes" } else { "no" };
+            table.push(vec![
+                model.id.clone().into(),
+                modality.into(),
+                yes_no(model.certified).into(),
+                yes_no(model.encoder).into(),
+                yes_no(model.decoder).into(),
+                digest.into(),
+            ]);
+        }
+    }
+    if !json && !terminal.quiet() {
+        let text = table.render(terminal.width());
+        terminal.print(&text)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// A model folder, and what became of reading and loading it.
+pub struct Found {
+    /// The folder.
+    pub folder: PathBuf,
+    /// What it says; else why it cannot be read.
+    pub model: Result<Described, String>,
+}
+
+/// What a model folder says of itself, and whether its nets load.
+pub struct Described {
+    /// The model's id.
+    pub id: String,
+    family: String,
+    modality: &'static str,
+    licence: Option<String>,
+    digest: String,
+    certified: bool,
+    encoder_bytes: Option<usize>,
+    decoder_bytes: Option<usize>,
+    tables_bytes: usize,
+    /// Why ONNX Runtime does not take its nets.
+    load_error: Option<String>,
+}
+
+/// The models directly below a folder, each read, checked against its digests, and loaded.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn find(models: &Path, onnxruntime: Option<&Path>) -> Result<Vec<Found>, Failure> {
+    let models = models_folder(models);
+    let folders =
+        model::find(&models).map_err(|error| Failure::local("MODEL_NOT_READY", error.to_string()))?;
+    let found = folders.into_iter().map(|folder| {
+        let model = describe(&folder, &models, onnxruntime);
+        Found { folder, model }
+    });
+    Ok(found.collect())
+}
+
+fn describe(folder: &Path, models: &Path, onnxruntime: Option<&Path>) -> Result<Described, String> {
+    let both = Parts { encoder: true, decoder: true };
+    let decoder_alone = Parts { encoder: false, decoder: true };
+    let parts = if folder.join("manifest.toml").exists() { both } else { decoder_alone };
+    let read = ModelFolder::read(folder, parts).map_err(|error| error.to_string())?;
+    let config = CodecConfig {
+        models: models.to_owned(),
+        pins: Some(vec![read.digest]),
+        parts,
+        sessions: SessionOptions::default(),
+        dylib: onnxruntime.map(Path::to_owned),
+        limits: Limits::default(),
+    };
+    let loaded = Codec::load(&config);
+    Ok(Described {
+        id: read.id,
+        family: read.decode.family.clone(),
+        modality: read.manifest.as_ref().map_or("other", |manifest| manifest.modality.name()),
+        licence: read.manifest.map(|manifest| manifest.licence),
+        digest: read.digest.to_string(),
+        certified: read.decode.decoder.certified,
+        encoder_bytes: read.encoder.as_ref().map(Vec::len),
+        decoder_bytes: read.decoder.as_ref().map(Vec::len),
+        tables_bytes: read.tables.len(),
+        load_error: loaded.err().map(|error| error.to_string()),
+    })
+}
+
+impl Found {
+    /// Why the model cannot be used.
+    #[must_use]
+    pub fn problem(&self) -> Option<&str> {
+        match &self.model {
+            Ok(model) => model.load_error.as_deref(),
+            Err(problem) => Some(problem),
+        }
+    }
+
+    fn object(&self) -> Value {
+        let model = self.model.as_ref().ok();
+        json!({
+            "folder": display(&self.folder),
+            "id": model.map(|model| &model.id),
+            "family": model.map(|model| &model.family),
+            "modality": model.map(|model| model.modality),
+            "decoder_digest": model.map(|model| &model.digest),
+            "certified": model.map(|model| model.certified),
+            "licence": model.and_then(|model| model.licence.as_ref()),
+            "encoder_bytes": model.and_then(|model| model.encoder_bytes),
+            "decoder_bytes": model.and_then(|model| model.decoder_bytes),
+            "tables_bytes": model.map(|model| model.tables_bytes),
+            "loads": self.problem().is_none(),
+            "problem": self.problem(),
+        })
+    }
+
+    fn row(&self) -> Vec<Cell> {
+        let loads = match self.problem() {
+            None => Cell::painted(Paint::Good, "yes"),
+            Some(_) => Cell::painted(Paint::Bad, "no"),
+        };
+        let Ok(model) = &self.model else {
+            let name = self.folder.file_name().unwrap_or(self.folder.as_os_str());
+            return vec![name.to_string_lossy().into_owned().into(), loads];
+        };
+        let bytes = model.encoder_bytes.unwrap_or(0) + model.decoder_bytes.unwrap_or(0) + model.tables_bytes;
+        vec![
+            model.id.clone().into(),
+            loads,
+            model.modality.into(),
+            if model.certified { "yes" } else { "no" }.into(),
+            bytes.to_string().into(),
+            model.licence.clone().unwrap_or_else(|| "-".to_owned()).into(),
+            model.digest.clone().into(),
+        ]
+    }
+}

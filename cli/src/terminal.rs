@@ -1,0 +1,116 @@
+//! Where results and remarks go: standard output and standard error, coloured, quiet, as wide as the terminal.
+
+use std::{io, io::Write};
+
+use console::{Style, Term};
+
+use crate::{
+    args::{OutputArgs, When},
+    failure::Failure,
+};
+
+/// What a piece of text means, which decides its colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paint {
+    /// As it should be.
+    Good,
+    /// Worth a look.
+    Notice,
+    /// As it should not be.
+    Bad,
+    /// Headings.
+    Strong,
+    /// Details.
+    Faint,
+}
+
+/// The two output streams of a run.
+pub struct Terminal<'a> {
+    out: &'a mut dyn Write,
+    quiet: bool,
+    width: Option<usize>,
+}
+
+impl<'a> Terminal<'a> {
+    /// Results go to `out`, which is standard output or stands for it.
+    #[must_use]
+    pub fn new(out: &'a mut dyn Write, args: OutputArgs) -> Self {
+        let forced = match args.color {
+            When::Auto => None,
+            When::Always => Some(true),
+            When::Never => Some(false),
+        };
+        if let Some(colours) = forced {
+            console::set_colors_enabled(colours);
+            console::set_colors_enabled_stderr(colours);
+        }
+        let term = Term::stdout();
+        let width =
+            if term.is_term() { term.size_checked().map(|(_, columns)| columns.into()) } else { None };
+        Self { out, quiet: args.quiet, width }
+    }
+
+    /// Whether notes, progress and tables are unwanted.
+    #[must_use]
+    pub fn quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Columns of the terminal; `None` where standard output is none.
+    #[must_use]
+    pub fn width(&self) -> Option<usize> {
+        self.width
+    }
+
+    /// Writes a result to standard output at once.
+    ///
+    /// # Errors
+    /// Standard output cannot be written, or its reader has gone.
+    pub fn print(&mut self, text: &str) -> Result<(), Failure> {
+        self.write(text.as_bytes())
+    }
+
+    /// Writes a result that is no text.
+    ///
+    /// # Errors
+    /// As [`Self::print`].
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let written = self.out.write_all(bytes).and_then(|()| self.out.flush());
+        written.map_err(|error| {
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                return Failure::output_closed();
+            }
+            Failure::file(std::path::Path::new("standard output"), &error)
+        })
+    }
+
+    /// Says something beside the results, on standard error.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            remark(Style::new().cyan(), "note", text);
+        }
+    }
+}
+
+/// Says on standard error what went wrong.
+pub fn error(text: &str) {
+    remark(Style::new().red().bold(), "error", text);
+}
+
+fn remark(style: Style, word: &str, text: &str) {
+    // Where standard error cannot be written, nobody can be told.
+    let _ = writeln!(io::stderr(), "{} {text}", style.for_stderr().apply_to(format!("{word}:")));
+}
+
+/// Colours a text for standard output, if it is to be coloured.
+#[must_use]
+pub fn paint(paint: Paint, text: &str) -> String {
+    let style = match paint {
+        Paint::Good => Style::new().green(),
+        Paint::Notice => Style::new().yellow(),
+        Paint::Bad => Style::new().red().bold(),
+        Paint::Strong => Style::new().bold(),
+        Paint::Faint => Style::new().dim(),
+    };
+    style.apply_to(text).to_string()
+}

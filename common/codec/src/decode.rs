@@ -1,0 +1,104 @@
+//! Coded tiles to stored values: entropy-decode, dequantise, decoder net, store. Sender and
+//! receiver share this path.
+
+use latentwire_imaging::{Limits, PixelTensor};
+use latentwire_inference::{InferenceError, LatentTensor};
+
+use crate::bitstream::{LatentHeader, LatentImage};
+use crate::error::CodecError;
+use crate::models::{LoadedModel, Models};
+use crate::normalise::{EmitError, FrameShape, ValueRange, emit};
+
+/// The model of a coded image, once its header is known to be within the limits and to fit it.
+///
+/// Nothing is allocated before this has passed.
+pub(crate) fn model_of<'a>(
+    models: &'a Models,
+    header: &LatentHeader,
+    limits: &Limits,
+) -> Result<&'a LoadedModel, CodecError> {
+    if header.width.max(header.height) > limits.max_side {
+        return Err(CodecError::TooLarge { what: "a side" });
+    }
+    // Sides fit in 32 bits, so that their product fits in 64.
+    let pixels = (u64::from(header.width) * u64::from(header.height)).checked_mul(u64::from(header.frames));
+    if pixels.is_none_or(|pixels| pixels > limits.max_pixels) {
+        return Err(CodecError::TooLarge { what: "the number of pixels" });
+    }
+    let missing = CodecError::ModelMissing { digest: header.decoder_digest };
+    let Some(model) = models.by_digest(header.decoder_digest) else { return Err(missing) };
+    if model.decoder.is_none() {
+        return Err(missing);
+    }
+    let contradiction = |what| CodecError::ModelContradiction { id: model.info.id.clone(), what };
+    let latent = &model.spec.latent;
+    if header.latent_channels != latent.channels || u32::from(header.latent_stride) != latent.stride {
+        return Err(contradiction("the latent's channels or stride differ"));
+    }
+    if !model.takes(header.channels) {
+        return Err(contradiction("the model makes no colour pictures"));
+    }
+    Ok(model)
+}
+
+/// Decodes every frame.
+pub(crate) fn decode_pixels(model: &LoadedModel, image: &LatentImage<'_>) -> Result<PixelTensor, CodecError> {
+    let header = &image.header;
+    let decoder = model.decoder.as_ref();
+    let decoder = decoder.ok_or(CodecError::ModelMissing { digest: header.decoder_digest })?;
+    let shape = FrameShape { width: header.width, height: header.height, channels: header.channels };
+    let range = ValueRange { low: header.low, high: header.high };
+    let output = model.spec.decoder.output;
+    let frame_length = header.width as usize * header.height as usize * usize::from(header.channels);
+    let tiles_per_frame = header.tile_grid().count() as usize;
+    // Grown a frame at a time: a frame is only paid for once its latent has been read.
+    let mut samples = Vec::new();
+    for tiles in image.tiles.chunks(tiles_per_frame) {
+        let latent = decode_latent(model, header, tiles)?;
+        let start = samples.len();
+        samples.resize(start + frame_length, header.low);
+        let frame = &mut samples[start..];
+        let mut outcome = Ok(());
+        decoder.decode(header.width, header.height, &latent, &mut |window, planes| {
+            if outcome.is_ok() {
+                outcome = emit(frame, shape, range, output, window, planes);
+            }
+        })?;
+        outcome.map_err(|error| match error {
+            EmitError::NotFinite => InferenceError::NotFinite { net: "decoder" }.into(),
+            EmitError::Shape => CodecError::ModelContradiction {
+                id: model.info.id.clone(),
+                what: "the decoder's planes have another shape",
+            },
+        })?;
+    }
+    Ok(PixelTensor {
+        width: header.width,
+        height: header.height,
+        channels: header.channels,
+        frames: header.frames,
+        bits: header.bits,
+        signed: header.signed,
+        samples,
+    })
+}
+
+/// Decodes the latent of one frame from its tiles.
+fn decode_latent(
+    model: &LoadedModel,
+    header: &LatentHeader,
+    tiles: &[&[u8]],
+) -> Result<LatentTensor, CodecError> {
+    let grid = header.tile_grid();
+    let channels = header.latent_channels;
+    let steps = model.steps(header.quantiser_step);
+    let mut values = Vec::new();
+    for (tile, bytes) in grid.tiles().zip(tiles) {
+        let quantised = latentwire_latent::decode(&model.tables, channels, tile.height, tile.width, bytes)?;
+        if values.is_empty() {
+            values.resize(usize::from(channels) * grid.height as usize * grid.width as usize, 0.0);
+        }
+        grid.paste(&latentwire_latent::dequantise(&quantised, &steps)?, &mut values, channels, tile);
+    }
+    Ok(LatentTensor { channels, height: grid.height, width: grid.width, values })
+}

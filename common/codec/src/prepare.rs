@@ -1,0 +1,262 @@
+//! The sender's half: file to coded image, by policy.
+
+use std::time::{Duration, Instant};
+
+use latentwire_imaging::{ContentHint, Fidelity, Format, ImagingError, Picture, PixelTensor};
+use latentwire_model::Modality;
+use sha2::{Digest, Sha256};
+
+use crate::bitstream::{CodedImage, exact_length, write_exact, write_latent};
+use crate::choice::{Subject, choose, hinted_modality};
+use crate::codec::Codec;
+use crate::decode::{decode_pixels, model_of};
+use crate::encode::encode_pixels;
+use crate::error::CodecError;
+use crate::models::LoadedModel;
+use crate::normalise::ValueRange;
+use crate::policy::{BelowFloor, Mode, Policy};
+use crate::report::{Certificate, Prepared, Report, Timings};
+
+/// Pictures with a shorter side travel exact: there is nothing to gain, and nothing to measure a
+/// floor on.
+const MIN_LATENT_SIDE: u32 = 16;
+
+/// See [`Codec::prepare`].
+pub(crate) fn prepare(codec: &Codec, source: &[u8], policy: &Policy) -> Result<Prepared, CodecError> {
+    policy.validate()?;
+    if policy.mode == Mode::Exact {
+        return prepare_exact(codec, source, "asked for by the policy", policy.modality);
+    }
+    if !codec.measures && policy.floors.are_explicit() {
+        return Err(CodecError::FloorsUnmeasurable);
+    }
+    let start = Instant::now();
+    let source = Source::new(source);
+    let picture = latentwire_imaging::read(source.bytes, &codec.limits)?;
+    let timings = Timings { prepare_ms: milliseconds(start.elapsed()), ..Timings::default() };
+    let modality = policy.modality.or(hinted_modality(picture.hint)).unwrap_or(Modality::Other);
+    match range_for_latent(&picture) {
+        Ok(range) => prepare_latent(codec, &source, picture, range, policy, timings),
+        Err(reason) => Ok(source.exact(picture.format, Some(picture.pixels), modality, reason, timings)),
+    }
+}
+
+/// See [`Codec::prepare_exact`].
+pub(crate) fn prepare_exact(
+    codec: &Codec,
+    source: &[u8],
+    reason: &str,
+    modality: Option<Modality>,
+) -> Result<Prepared, CodecError> {
+    let start = Instant::now();
+    let source = Source::new(source);
+    let (format, pixels, hint) = match latentwire_imaging::read(source.bytes, &codec.limits) {
+        Ok(picture) => (picture.format, Some(picture.pixels), picture.hint),
+        // A sound file of a known format; its pixels are the receiver's to decode.
+        Err(
+            error @ (ImagingError::UnsupportedTransferSyntax { .. }
+            | ImagingError::Unsupported { .. }
+            | ImagingError::NoPixelData),
+        ) => (Format::sniff(source.bytes).ok_or(error)?, None, ContentHint::None),
+        Err(error) => return Err(error.into()),
+    };
+    let timings = Timings { prepare_ms: milliseconds(start.elapsed()), ..Timings::default() };
+    let modality = modality.or(hinted_modality(hint)).unwrap_or(Modality::Other);
+    Ok(source.exact(format, pixels, modality, reason, timings))
+}
+
+/// The range of values of a picture that may go through a latent, or why it may not.
+fn range_for_latent(picture: &Picture) -> Result<ValueRange, &'static str> {
+    if let Some(reason) = picture.exact_only {
+        return Err(reason);
+    }
+    if picture.pixels.width.min(picture.pixels.height) < MIN_LATENT_SIDE {
+        return Err("a side is shorter than 16 pixels");
+    }
+    ValueRange::of(&picture.pixels).ok_or("all samples have the same value")
+}
+
+fn prepare_latent(
+    codec: &Codec,
+    source: &Source<'_>,
+    picture: Picture,
+    range: ValueRange,
+    policy: &Policy,
+    mut timings: Timings,
+) -> Result<Prepared, CodecError> {
+    let start = Instant::now();
+    let Picture { format, pixels, container, hint, .. } = picture;
+    let model = choose(&codec.models, policy, &Subject { pixels: &pixels, format, hint, range })?;
+    let choice_time = start.elapsed();
+    let mut encoded = encode_pixels(model, &pixels, format, range, policy.quantiser_step())?;
+    timings.encode_ms = milliseconds(choice_time + encoded.encode_time);
+    let start = Instant::now();
+    let derived_sop_instance_uid = latentwire_imaging::derived_sop_instance_uid(
+        format,
+        &container,
+        &model.info.digest.0,
+        &source.sha256,
+    );
+    encoded.header.sop_instance_uid = derived_sop_instance_uid.clone();
+    let coded = write_latent(&encoded.header, &container, &encoded.tiles)?;
+    timings.code_ms = milliseconds(encoded.code_time + start.elapsed());
+
+    let modality = model.info.modality;
+    let keeps_latent = policy.below_floor == BelowFloor::SendMarked;
+    if coded.len() >= exact_length(source.bytes.len()) && !keeps_latent {
+        let reason = "the coded latent is not smaller than the file";
+        return Ok(source.exact(format, Some(pixels), modality, reason, timings));
+    }
+    let measurement =
+        if codec.measures { Some(measure(codec, &coded, &pixels, &mut timings)?) } else { None };
+    let fidelity = measurement.as_ref().map(|measurement| measurement.fidelity);
+    let below_floor = fidelity.is_some_and(|fidelity| !policy.floors.hold(&fidelity));
+    if let (true, Some(fidelity)) = (below_floor, fidelity) {
+        match policy.below_floor {
+            BelowFloor::Reject => return Err(CodecError::FidelityBelowFloor { fidelity }),
+            BelowFloor::Exact => {
+                let reason = below_floor_reason(&fidelity);
+                let mut prepared = source.exact(format, Some(pixels), modality, &reason, timings);
+                prepared.report.below_floor = true;
+                return Ok(prepared);
+            }
+            BelowFloor::SendMarked => {}
+        }
+    }
+    let report = Report {
+        mode: Mode::Latent,
+        model: Some(model.info.id.clone()),
+        coded_bytes: coded.len() as u64,
+        fidelity,
+        measured: fidelity.is_some(),
+        below_floor,
+        exact_reason: None,
+        ..source.report(format, Some(&pixels), modality, timings)
+    };
+    let reconstruction = measurement.map(|measurement| measurement.reconstruction);
+    Ok(Prepared {
+        coded,
+        source_sha256: source.sha256,
+        certificate: reconstruction.as_ref().map(|pixels| certificate(codec, model, pixels)),
+        derived_sop_instance_uid,
+        report,
+        reconstruction,
+        original: Some(pixels),
+    })
+}
+
+/// What the receiver will see, and how near it is.
+struct Measurement {
+    reconstruction: PixelTensor,
+    fidelity: Fidelity,
+}
+
+/// Decodes the very bytes that are about to be sent, as the receiver will, and measures every frame.
+fn measure(
+    codec: &Codec,
+    coded: &[u8],
+    original: &PixelTensor,
+    timings: &mut Timings,
+) -> Result<Measurement, CodecError> {
+    let start = Instant::now();
+    let CodedImage::Latent(image) = CodedImage::parse(coded)? else {
+        return Err(CodecError::Bitstream { what: "the latent form just written is not one" });
+    };
+    let model = model_of(&codec.models, &image.header, &codec.limits)?;
+    let reconstruction = decode_pixels(model, &image)?;
+    let decoded = Instant::now();
+    let fidelity = latentwire_imaging::measure(original, &reconstruction)?;
+    timings.decode_ms = milliseconds(decoded - start);
+    timings.measure_ms = milliseconds(decoded.elapsed());
+    Ok(Measurement { reconstruction, fidelity })
+}
+
+fn certificate(codec: &Codec, model: &LoadedModel, reconstruction: &PixelTensor) -> Certificate {
+    Certificate {
+        decoder_digest: model.info.digest,
+        reconstruction_sha256: reconstruction.sha256(),
+        runtime_version: codec.runtime_version().to_owned(),
+        certified: model.info.certified,
+    }
+}
+
+fn below_floor_reason(fidelity: &Fidelity) -> String {
+    let psnr = fidelity.psnr_db.map_or_else(|| "infinite".to_owned(), |psnr| format!("{psnr:.2} dB"));
+    format!(
+        "below a floor: SSIM {:.4}, worst tile {:.4}, PSNR {psnr}, largest error {}",
+        fidelity.ssim, fidelity.min_local_ssim, fidelity.max_abs_error
+    )
+}
+
+/// The source file.
+struct Source<'a> {
+    bytes: &'a [u8],
+    sha256: [u8; 32],
+}
+
+impl<'a> Source<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, sha256: Sha256::digest(bytes).into() }
+    }
+
+    /// The exact form. There is nothing to measure, so it counts as measured.
+    fn exact(
+        &self,
+        format: Format,
+        pixels: Option<PixelTensor>,
+        modality: Modality,
+        reason: &str,
+        mut timings: Timings,
+    ) -> Prepared {
+        let start = Instant::now();
+        let coded = write_exact(format, self.bytes);
+        timings.code_ms += milliseconds(start.elapsed());
+        let report = Report {
+            coded_bytes: coded.len() as u64,
+            exact_reason: Some(reason.to_owned()),
+            ..self.report(format, pixels.as_ref(), modality, timings)
+        };
+        Prepared {
+            coded,
+            source_sha256: self.sha256,
+            certificate: None,
+            derived_sop_instance_uid: None,
+            report,
+            reconstruction: None,
+            original: pixels,
+        }
+    }
+
+    /// A report of the exact form, but for what only its maker knows.
+    fn report(
+        &self,
+        format: Format,
+        pixels: Option<&PixelTensor>,
+        modality: Modality,
+        timings: Timings,
+    ) -> Report {
+        Report {
+            mode: Mode::Exact,
+            model: None,
+            modality,
+            format: Some(format),
+            width: pixels.map_or(0, |pixels| pixels.width),
+            height: pixels.map_or(0, |pixels| pixels.height),
+            frames: pixels.map_or(0, |pixels| pixels.frames),
+            channels: pixels.map_or(0, |pixels| pixels.channels),
+            bits: pixels.map_or(0, |pixels| pixels.bits),
+            original_bytes: self.bytes.len() as u64,
+            raw_bytes: pixels.map_or(0, PixelTensor::raw_bytes),
+            coded_bytes: 0,
+            fidelity: None,
+            measured: true,
+            below_floor: false,
+            exact_reason: None,
+            timings,
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}

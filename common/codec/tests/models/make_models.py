@@ -1,0 +1,208 @@
+"""Writes the tiny models that the codec's tests run on: no trained weight, a few kilobytes each.
+
+    python make_models.py        (needs onnx and numpy; writes into its own folder, byte for byte the same each time)
+
+sound/haar-chest    2x2 Haar of three planes, int32 output, near lossless
+sound/haar-fundus   the same, float32 output
+sound/mono-brain    one plane, float32 output: grey pictures only
+sound/blur-other    2x2 means, a 3x3 filter on the way back, small tiles with a halo: visibly lossy
+own/                a haar-ultrasound that is chosen by name, beside a mono-brain
+nan-decoder/        a decoder that divides zero by zero
+nan-encoder/        an encoder that does
+"""
+
+import hashlib
+import math
+import pathlib
+import struct
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+HERE = pathlib.Path(__file__).parent
+
+
+def net(nodes, constants, source, target, output_type=TensorProto.FLOAT):
+    """ONNX bytes; source and target are (name, channels)."""
+    dims = {"pixels": ["height", "width"], "latent": ["rows", "columns"]}
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info(source[0], TensorProto.FLOAT, [1, source[1], *dims[source[0]]])],
+        [helper.make_tensor_value_info(target[0], output_type, [1, target[1], *dims[target[0]]])],
+        [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="latentwire-tests")
+    model.ir_version = 9
+    onnx.checker.check_model(model)
+    return model.SerializeToString(deterministic=True)
+
+
+# Rows: Y = mean, two colour differences; inverse beside it. Exact enough that the quantiser alone decides the error.
+COLOUR = np.array([[1 / 3, 1 / 3, 1 / 3], [1, -1, 0], [0, 1, -1]])
+HAAR = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]) / 4.0
+
+
+def haar(planes, output):
+    """Encoder and decoder bytes, latent channels."""
+    colour = COLOUR if planes == 3 else np.eye(1)
+    forward = np.einsum("ij,kl->ikjl", colour, HAAR).reshape(planes * 4, planes * 4)  # from plane, place in the 2x2 block
+    inverse = np.linalg.inv(forward)
+    channels = planes * 4
+    encoder = net(
+        [helper.make_node("Conv", ["pixels", "w"], ["latent"], kernel_shape=[2, 2], strides=[2, 2])],
+        {"w": forward.reshape(channels, planes, 2, 2).astype(np.float32)},
+        ("pixels", planes),
+        ("latent", channels),
+    )
+    constants = {"w": inverse.reshape(channels, channels, 1, 1).astype(np.float32)}
+    nodes = [helper.make_node("Conv", ["latent", "w"], ["blocks"], kernel_shape=[1, 1])]
+    if output == "int32":
+        constants["scale"] = np.float32(65536)
+        nodes += [
+            helper.make_node("DepthToSpace", ["blocks"], ["unit"], blocksize=2, mode="CRD"),
+            helper.make_node("Mul", ["unit", "scale"], ["scaled"]),
+            helper.make_node("Round", ["scaled"], ["rounded"]),
+            helper.make_node("Cast", ["rounded"], ["pixels"], to=TensorProto.INT32),
+        ]
+    else:
+        nodes += [helper.make_node("DepthToSpace", ["blocks"], ["pixels"], blocksize=2, mode="CRD")]
+    kind = TensorProto.INT32 if output == "int32" else TensorProto.FLOAT
+    return encoder, net(nodes, constants, ("latent", channels), ("pixels", planes), kind), channels
+
+
+def blur():
+    """2x2 means; nearest neighbour and a 3x3 binomial filter a plane back."""
+    mean = np.zeros((3, 3, 2, 2), np.float32)
+    filters = np.zeros((3, 3, 3, 3), np.float32)
+    for plane in range(3):
+        mean[plane, plane] = 0.25
+        filters[plane, plane] = np.outer([1, 2, 1], [1, 2, 1]) / 16.0
+    encoder = net(
+        [helper.make_node("Conv", ["pixels", "w"], ["latent"], kernel_shape=[2, 2], strides=[2, 2])],
+        {"w": mean},
+        ("pixels", 3),
+        ("latent", 3),
+    )
+    decoder = net(
+        [
+            helper.make_node("Resize", ["latent", "", "scales"], ["large"], mode="nearest",
+                             coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+            helper.make_node("Pad", ["large", "margins"], ["padded"], mode="edge"),
+            helper.make_node("Conv", ["padded", "f"], ["pixels"], kernel_shape=[3, 3]),
+        ],
+        {"f": filters, "scales": np.array([1, 1, 2, 2], np.float32), "margins": np.array([0, 0, 1, 1] * 2, np.int64)},
+        ("latent", 3),
+        ("pixels", 3),
+    )
+    return encoder, decoder, 3
+
+
+def zero_by_zero(encoder, decoder, broken):
+    """Replaces one half of a pair by one that gives NaN for every input."""
+    model = onnx.load_from_string(encoder if broken == "encoder" else decoder)
+    graph = model.graph
+    name = graph.output[0].name
+    graph.node[-1].output[0] = "before"
+    graph.initializer.append(numpy_helper.from_array(np.float32(0), "zero"))
+    graph.node.append(helper.make_node("Mul", ["before", "zero"], ["nothing"]))
+    graph.node.append(helper.make_node("Div", ["nothing", "zero"], [name]))
+    onnx.checker.check_model(model)
+    model = model.SerializeToString(deterministic=True)
+    return (model, decoder) if broken == "encoder" else (encoder, model)
+
+
+def laplace_table(alpha, fraction, radius):
+    """Probabilities of -radius..radius and ESCAPE, summing to 2^16, of a mean `fraction` eighths into its integer."""
+    centre = (fraction * 32 - 128 + 16) / 256
+
+    def cdf(x):
+        x -= centre
+        return 0.5 * math.exp(x / alpha) if x < 0 else 1 - 0.5 * math.exp(-x / alpha)
+
+    p = [cdf(r + 0.5) - cdf(r - 0.5) for r in range(-radius, radius + 1)]
+    p.append(1 - sum(p))
+    counts = [1 + int(max(q, 0.0) * (65536 - len(p))) for q in p]
+    counts[counts.index(max(counts))] += 65536 - sum(counts)
+    return struct.pack("<H", radius) + b"".join(struct.pack("<H", c - 1) for c in counts)
+
+
+def tables(channels, differences):
+    """tables.bin: channels whose index is in `differences` have mean 0, the others are predicted from left and above."""
+    out = b"LWTB" + bytes([1, channels, 16, 8])
+    for c in range(channels):
+        own = [(c, 0, -1), (c, -1, 0)]
+        mean = [] if c in differences else [(*tap, 32768) for tap in own]
+        activity = [(*tap, 24576) for tap in own] + ([(c - 1, 0, 0, 16384)] if c else [])
+        out += struct.pack("<iH", 0, len(mean)) + b"".join(struct.pack("<Bbbi", *tap) for tap in mean)
+        out += struct.pack("<IH", 3277, len(activity)) + b"".join(struct.pack("<BbbI", *tap) for tap in activity)
+        thresholds, alphas = [64, 256, 1024, 4096], [0.12, 0.4, 1.5, 6.0, 25.0]
+        out += struct.pack(f"<B{len(thresholds)}I", len(alphas), *thresholds)
+        for alpha in alphas:
+            for fraction in range(8):
+                out += laplace_table(alpha, fraction, min(60, 2 + math.ceil(9 * alpha)))
+    return out
+
+
+def write(folder, modality, halves, table, steps, planes, output, tile=512, halo=0, own=""):
+    encoder, decoder, channels = halves
+    path = HERE / folder
+    path.mkdir(parents=True, exist_ok=True)
+    digest = lambda data: hashlib.sha256(data).hexdigest()
+    decode = f"""bitstream = 1
+family = "test"
+[decoder]
+file = "decoder.onnx"
+sha256 = "{digest(decoder)}"
+output = "{output}"
+output_shift = {16 if output == "int32" else 0}
+certified = {"true" if output == "int32" else "false"}
+[tables]
+file = "tables.bin"
+sha256 = "{digest(table)}"
+[latent]
+channels = {channels}
+stride = 2
+steps = [{", ".join(repr(s) for s in steps)}]
+[pixels]
+channels = {planes}
+[tiles]
+size = {tile}
+encoder_halo = {halo}
+decoder_halo = {halo}
+""".encode()
+    manifest = f"""id = "{path.name}"
+family = "test"
+modality = "{modality}"
+{own}licence = "Apache-2.0 OR MIT"
+decode_sha256 = "{digest(decode)}"
+[encoder]
+file = "encoder.onnx"
+sha256 = "{digest(encoder)}"
+""".encode()
+    files = {"encoder.onnx": encoder, "decoder.onnx": decoder, "tables.bin": table, "decode.toml": decode, "manifest.toml": manifest}
+    for name, data in files.items():
+        (path / name).write_bytes(data)
+
+
+def main():
+    haar_tables = tables(12, set(range(12)) - {0, 4, 8})
+    haar_steps = [0.0078125] * 4 + [0.015625] * 8
+    write("sound/haar-chest", "chest", haar(3, "int32"), haar_tables, haar_steps, 3, "int32")
+    write("sound/haar-fundus", "fundus", haar(3, "float32"), haar_tables, haar_steps, 3, "float32")
+    write("sound/mono-brain", "brain", haar(1, "float32"), tables(4, {1, 2, 3}), [0.0078125] * 4, 1, "float32")
+    means = tables(3, set())
+    write("sound/blur-other", "other", blur(), means, [0.015625] * 3, 3, "float32", tile=64, halo=4)
+    # A model of somebody's own: it waits to be named, by a request or by a DICOM header.
+    own = 'label = "ultrasound"\nchoose = "by-name"\ndicom_modalities = ["US"]\n'
+    write("own/haar-ultrasound", "other", haar(3, "float32"), haar_tables, [0.015625] * 12, 3, "float32", own=own)
+    write("own/mono-brain", "brain", haar(1, "float32"), tables(4, {1, 2, 3}), [0.0078125] * 4, 1, "float32")
+    for broken in ("encoder", "decoder"):
+        encoder, decoder, channels = blur()
+        halves = (*zero_by_zero(encoder, decoder, broken), channels)
+        write(f"nan-{broken}/nan", "other", halves, means, [0.015625] * 3, 3, "float32")
+
+
+if __name__ == "__main__":
+    main()

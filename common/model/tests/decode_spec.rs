@@ -1,0 +1,102 @@
+//! `decode.toml`: each unsound field is refused by name.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use latentwire_model::{DecodeSpec, ModelError, OutputKind};
+
+const GOOD: &str = r#"
+bitstream = 1
+family = "ae224"
+[decoder]
+file = "decoder.onnx"
+sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+output = "float32"
+output_shift = 0
+certified = false
+[tables]
+file = "tables.bin"
+sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+[latent]
+channels = 3
+stride = 2
+steps = [0.01, 0.012, 0.02]
+[pixels]
+channels = 3
+[tiles]
+size = 512
+encoder_halo = 16
+decoder_halo = 32
+"#;
+
+#[test]
+fn a_sound_decode_toml_parses() {
+    let spec = DecodeSpec::parse(GOOD.as_bytes()).unwrap();
+    assert_eq!(spec.decoder.output, OutputKind::Float32);
+    assert_eq!(spec.latent.steps, [0.01_f32, 0.012, 0.02]);
+    assert_eq!((spec.tiles.size, spec.tiles.encoder_halo, spec.tiles.decoder_halo), (512, 16, 32));
+}
+
+#[test]
+fn the_int32_form_carries_its_shift() {
+    let text = GOOD.replace("\"float32\"", "\"int32\"").replace("output_shift = 0", "output_shift = 30");
+    let text = text.replace("certified = false", "certified = true");
+    let spec = DecodeSpec::parse(text.as_bytes()).unwrap();
+    assert_eq!((spec.decoder.output, spec.decoder.certified), (OutputKind::Int32 { shift: 30 }, true));
+}
+
+#[test]
+fn each_unsound_field_is_named() {
+    for (from, to, named) in [
+        ("bitstream = 1", "bitstream = 2", "bitstream"),
+        ("family = \"ae224\"", "family = \"\"", "family"),
+        ("\"decoder.onnx\"", "\"sub/decoder.onnx\"", "decoder.file"),
+        ("\"tables.bin\"", "\"..\"", "tables.file"),
+        ("output_shift = 0", "output_shift = 3", "decoder.output_shift"),
+        ("\"float32\"\noutput_shift = 0", "\"int32\"\noutput_shift = 31", "decoder.output_shift"),
+        ("certified = false", "certified = true", "decoder.certified"),
+        ("channels = 3\nstride", "channels = 0\nstride", "latent.channels"),
+        ("channels = 3\nstride", "channels = 17\nstride", "latent.channels"),
+        ("stride = 2", "stride = 0", "latent.stride"),
+        ("stride = 2", "stride = 3", "latent.stride"),
+        ("stride = 2", "stride = 64", "latent.stride"),
+        ("[0.01, 0.012, 0.02]", "[0.01, 0.012]", "latent.steps"),
+        ("0.012", "0.0", "latent.steps"),
+        ("0.012", "-0.012", "latent.steps"),
+        ("0.012", "nan", "latent.steps"),
+        ("0.012", "inf", "latent.steps"),
+        ("0.012", "1e-40", "latent.steps"),
+        ("[pixels]\nchannels = 3", "[pixels]\nchannels = 2", "pixels.channels"),
+        ("size = 512", "size = 16", "tiles.size"),
+        ("size = 512", "size = 4294967295", "tiles.size"),
+        ("size = 512", "size = 513", "tiles.size"),
+        ("encoder_halo = 16", "encoder_halo = 17", "tiles.encoder_halo"),
+        ("decoder_halo = 32", "decoder_halo = 1026", "tiles.decoder_halo"),
+    ] {
+        let text = GOOD.replacen(from, to, 1);
+        assert_ne!(text, GOOD, "{from}");
+        let error = DecodeSpec::parse(text.as_bytes()).unwrap_err();
+        let ModelError::Field { field, .. } = &error else { panic!("{to}: {error}") };
+        assert_eq!(field, named, "{to}: {error}");
+    }
+}
+
+#[test]
+fn text_that_is_not_the_expected_toml_is_refused() {
+    for (from, to) in [
+        ("size = 512", "size = -1"),
+        ("size = 512", "size = 1e3"),
+        ("\"float32\"", "\"float16\""),
+        ("[pixels]", "[pixel]"),
+        ("stride = 2", "stride = 2\nmore = 1"),
+        ("stride = 2", ""),
+        ("sha256 = \"e3", "sha256 = \"e"),
+        ("bitstream = 1", "bitstream = 1 1"),
+    ] {
+        let text = GOOD.replacen(from, to, 1);
+        let result = DecodeSpec::parse(text.as_bytes());
+        assert!(matches!(result, Err(ModelError::Toml { file: "decode.toml", .. })), "{to}: {result:?}");
+    }
+    assert!(DecodeSpec::parse(b"").is_err());
+    assert!(DecodeSpec::parse(&[0xFF; 10]).is_err());
+    assert!(DecodeSpec::parse("[".repeat(50_000).as_bytes()).is_err());
+}

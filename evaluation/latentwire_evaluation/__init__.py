@@ -1,0 +1,1 @@
+"""Evaluation of Latentwire through its real services."""

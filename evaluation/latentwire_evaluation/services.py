@@ -1,0 +1,92 @@
+"""Starts receiver-svc and sender-svc as two processes on free loopback ports, with fresh keys, and stops them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Services:
+    """`with Services(binaries) as services: services.send([...], [...])`."""
+
+    def __init__(self, binaries: Path, models: Path, threads: int = 2) -> None:
+        self.binaries, self.models, self.threads = binaries, models, threads
+        self.folder = tempfile.TemporaryDirectory(prefix="latentwire-evaluate-")
+        self.work = Path(self.folder.name)
+        self.processes: list[subprocess.Popen] = []
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        command = [str(self.binaries / "latentwire"), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if check and done.returncode != 0:
+            raise SystemExit(f"{' '.join(command[:3])} … ended with {done.returncode}: {done.stderr.strip()[-800:]}")
+        return done
+
+    def start(self, name: str, ready: int, *arguments: str) -> None:
+        log = open(self.work / f"{name}.log", "wb")
+        process = subprocess.Popen([str(self.binaries / name), *arguments], stdout=log, stderr=log, cwd=ROOT)
+        self.processes.append(process)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                break
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{ready}/readyz", timeout=1):
+                    return
+            except OSError:
+                time.sleep(0.05)
+        raise SystemExit(f"{name} did not become ready:\n" + (self.work / f"{name}.log").read_text()[-3000:])
+
+    def __enter__(self) -> "Services":
+        os.makedirs(self.work / "data", exist_ok=True)
+        w = self.work
+        self.run("keys", "generate", "--role", "sender", "-o", str(w / "sender.key"))
+        self.run("keys", "generate", "--role", "receiver", "-o", str(w / "receiver.key"))
+        self.run("trust", "add", str(w / "trust.toml"), "--name", "evaluation", "--key", str(w / "sender.key.pub"))
+        transfer, image, receiver_admin, sender, sender_admin = (free_port() for _ in range(5))
+        self.receiver_url, self.sender_url = f"http://127.0.0.1:{image}", f"http://127.0.0.1:{sender}"
+        public_key = (w / "receiver.key.pub").read_text().split()[-1]
+        common = ["--models", str(self.models), "--threads", str(self.threads), "--pool", "1"]
+        self.start(
+            "receiver-svc", receiver_admin,
+            "--listen-transfer", f"127.0.0.1:{transfer}", "--listen-image", f"127.0.0.1:{image}",
+            "--admin", f"127.0.0.1:{receiver_admin}", "--key", str(w / "receiver.key"), "--trust", str(w / "trust.toml"),
+            "--data", str(w / "data"), *common,
+        )  # fmt: skip
+        self.start(
+            "sender-svc", sender_admin,
+            "--listen", f"127.0.0.1:{sender}", "--admin", f"127.0.0.1:{sender_admin}", "--key", str(w / "sender.key"),
+            "--destination", f"evaluation=http://127.0.0.1:{transfer},{public_key}", *common,
+        )  # fmt: skip
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        for process in reversed(self.processes):
+            process.terminate()
+        for process in reversed(self.processes):
+            process.wait(timeout=30)
+        self.folder.cleanup()
+
+    def send(self, path: Path, *policy: str) -> dict:
+        """Sends one picture; returns its JSON line."""
+        done = self.run("send", "--sender", self.sender_url, "--json", *policy, str(path), check=False)
+        if not done.stdout.strip():
+            raise SystemExit(f"send printed nothing: {done.stderr.strip()[-800:]}")
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def get(self, transfer_id: str, target: Path) -> None:
+        self.run("get", "--receiver", self.receiver_url, transfer_id, "-o", str(target))

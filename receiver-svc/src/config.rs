@@ -1,0 +1,95 @@
+//! The command line of `receiver-svc`; every flag has an environment twin.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+use latentwire_service::args::{KeyArgs, LimitArgs, ListenArgs, LogArgs, ModelArgs};
+
+/// Free bytes that are left on the disk where nothing is given: 256 MiB.
+const DEFAULT_MIN_FREE_BYTES: u64 = 256 << 20;
+
+/// Takes sealed images from senders, stores them sealed, and gives them back by gRPC.
+///
+/// Not a medical device, not for primary diagnosis.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "receiver-svc", version, max_term_width = 110)]
+pub struct Config {
+    /// Address of TransferService, where senders connect. Port 0: a free one.
+    #[arg(
+        long,
+        env = "LATENTWIRE_LISTEN_TRANSFER",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:50061"
+    )]
+    pub listen_transfer: SocketAddr,
+    /// Address of ImageService, where the PACS side fetches images. Port 0: a free one.
+    #[arg(long, env = "LATENTWIRE_LISTEN_IMAGE", value_name = "ADDRESS", default_value = "127.0.0.1:50062")]
+    pub listen_image: SocketAddr,
+    /// Address of the admin port (HTTP): /metrics, /healthz, /readyz. Port 0: a free one.
+    #[arg(long, env = "LATENTWIRE_ADMIN", value_name = "ADDRESS", default_value = "127.0.0.1:9461")]
+    pub admin: SocketAddr,
+    /// Who this service is, and whose images it takes.
+    #[command(flatten)]
+    pub identity: KeyArgs,
+    /// Where images are kept.
+    #[command(flatten)]
+    pub storage: StorageArgs,
+    /// Which models are loaded.
+    #[command(flatten)]
+    pub models: ModelArgs,
+    /// How much is taken on.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// What is shown to the network.
+    #[command(flatten)]
+    pub network: ListenArgs,
+    /// What is logged.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Where images are kept, and how much of them.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Storage")]
+pub struct StorageArgs {
+    /// Data folder: sealed images and their catalogue. Made where there is none.
+    #[arg(long, env = "LATENTWIRE_DATA", value_name = "DIR")]
+    pub data: PathBuf,
+    /// File with the storage key, which seals what is kept; made at the first start [default: storage.key in the data folder].
+    #[arg(long, env = "LATENTWIRE_STORAGE_KEY", value_name = "FILE")]
+    pub storage_key: Option<PathBuf>,
+    /// Most bytes that are kept in all; a transfer that does not fit is refused with STORAGE_FULL [default: no limit].
+    #[arg(long, env = "LATENTWIRE_MAX_STORE_BYTES", value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_store_bytes: Option<u64>,
+    /// Bytes that stay free on the disk; a transfer that would take them is refused with STORAGE_FULL.
+    #[arg(long, env = "LATENTWIRE_MIN_FREE_BYTES", value_name = "BYTES", default_value_t = DEFAULT_MIN_FREE_BYTES)]
+    pub min_free_bytes: u64,
+}
+
+impl StorageArgs {
+    /// Where the storage key is.
+    pub fn storage_key_path(&self) -> PathBuf {
+        self.storage_key.clone().unwrap_or_else(|| self.data.join("storage.key"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_flag_has_an_environment_twin() {
+        let command = Config::command();
+        command.clone().debug_assert();
+        let flags =
+            command.get_arguments().filter(|flag| !matches!(flag.get_id().as_str(), "help" | "version"));
+        for flag in flags {
+            let twin = format!("LATENTWIRE_{}", flag.get_id().as_str().to_uppercase());
+            let found = flag.get_env().and_then(|name| name.to_str());
+            assert_eq!(found, Some(twin.as_str()), "{}", flag.get_id());
+        }
+    }
+}

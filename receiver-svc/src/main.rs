@@ -1,0 +1,31 @@
+//! `receiver-svc`: see the library for what it does.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use latentwire_service::{drain, notify, telemetry};
+use receiver_svc::Config;
+
+fn main() -> ExitCode {
+    match serve(Config::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("receiver-svc: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn serve(config: Config) -> anyhow::Result<()> {
+    telemetry::init(&config.log)?;
+    telemetry::forbid_core_dumps()?;
+    let shutdown = drain::on_termination();
+    let running = tokio::select! {
+        running = receiver_svc::run(config, shutdown.clone()) => running?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    println!("{}", running.listening());
+    notify::ready();
+    running.wait().await
+}

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Everything that `make test` checks, in the order in which it is cheapest to fail.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_INCREMENTAL=0 # one build of each thing: nothing to keep for a next one
+
+step() { printf '\n== %s\n' "$1"; }
+
+step "formatting"
+cargo fmt --all --check
+
+step "protobuf: buf lint and compatibility"
+scripts/check-proto.sh
+
+step "grpcurl (for the reflection test)"
+scripts/fetch-grpcurl.sh
+
+step "clippy"
+cargo clippy --workspace --all-targets --locked -- -D warnings
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+
+step "build"
+cargo build --workspace --locked
+
+step "tests"
+cargo test --workspace --locked
+
+step "monitoring: alerts and dashboard in a real Prometheus"
+scripts/check-monitoring.sh
+
+step "python example"
+make --no-print-directory examples/python/.venv/ready
+cargo test --locked -p latentwire-tests --test python_example -- --ignored
+
+step "containers: the compose project"
+why=$(mktemp)
+containers=0
+if docker compose version >/dev/null 2>&1 || docker-compose version >/dev/null 2>&1; then
+    scripts/images.sh --bin "${CARGO_TARGET_DIR:-target}/debug" --tag test 2>"$why" || containers=$?
+else
+    echo "no docker compose is installed" >"$why"
+    containers=75
+fi
+case $containers in
+0) cargo test --workspace --locked --test compose -- --ignored --test-threads 1 --nocapture ;;
+75) printf 'SKIPPED: %s\n' "$(tail -n 1 "$why")" ;;
+*) cat "$why" >&2 && exit "$containers" ;;
+esac
+rm -f -- "$why"

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Measures a trained model on the test pictures of its data through the product, and puts the figures on its card.
+#
+#   scripts/train-figures.sh MODEL DATA MODELS WORK
+#
+# MODEL is an id of training/configs or the path of a .toml file, DATA holds <folder>/test/. LATENTWIRE names a built
+# `latentwire` to use instead of building one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+model=$1 data=$2 models=$3 work=$4
+
+python() { PYTHONPATH=training training/.venv/bin/python "$@"; }
+
+read -r id folders < <(python -c '
+import sys
+from latentwire_training.config import find, read
+config = read(find(sys.argv[1]))
+print(config.id, *config.data.folders)' "$model")
+tests=()
+for folder in $folders; do
+    if [ -d "$data/$folder/test" ]; then
+        tests+=("$data/$folder/test")
+    fi
+done
+if [ ${#tests[@]} -eq 0 ]; then
+    echo "train-figures: no folder test/ below $data for $id ($folders): put pictures there that training never saw" >&2
+    exit 2
+fi
+if [ ! -f "$models/$id/manifest.toml" ]; then
+    echo "train-figures: $models/$id is not a model folder: run make train MODEL=$model first" >&2
+    exit 2
+fi
+if [ -z "${LATENTWIRE:-}" ]; then
+    cargo build --quiet --profile ci --locked -p latentwire-cli
+    LATENTWIRE=target/ci/latentwire
+fi
+mkdir -p "$work"
+lines=$work/$id-inspect.jsonl
+"$LATENTWIRE" inspect --json --models "$models" --model "$id" --below-floor send-marked "${tests[@]}" >"$lines"
+processor=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)
+python -m latentwire_training.card "$models/$id" --inspect "$lines" --machine "${processor:-$(uname -m)}"
+sed -n '/^## Figures/,/^## Training/p' "$models/$id/CARD.md" | sed '$d'

@@ -1,0 +1,121 @@
+//! The command line of `sender-svc`; every flag has an environment twin.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Parser;
+use latentwire_codec::{
+    CodecConfig, SessionOptions,
+    imaging::Limits,
+    model::{DecoderDigest, ModelError, Parts},
+};
+use latentwire_service::args::{KeySource, LimitArgs, ListenArgs, LogArgs, ModelArgs};
+
+/// Transfers that the log keeps where nothing is given.
+const DEFAULT_LOG_CAPACITY: u32 = 10_000;
+
+/// Takes image files by gRPC, codes and seals them, and delivers them to receivers.
+///
+/// Not a medical device, not for primary diagnosis.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "sender-svc", version, max_term_width = 110)]
+pub struct Config {
+    /// Address of SendService.
+    #[arg(long, env = "LATENTWIRE_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
+    pub listen: SocketAddr,
+    /// Address of the admin port (HTTP): /metrics, /healthz, /readyz.
+    #[arg(long, env = "LATENTWIRE_ADMIN", value_name = "ADDRESS", default_value = "127.0.0.1:9451")]
+    pub admin: SocketAddr,
+    /// A receiver: its name here, its address, and its pinned public key (or a file that holds it); repeat for several.
+    /// While a receiver changes its key, pin both: the second is tried where the first is refused.
+    #[arg(
+        long,
+        env = "LATENTWIRE_DESTINATION",
+        value_name = "NAME=URL,PUBLICKEY[,NEXTKEY]",
+        value_delimiter = ';',
+        help_heading = "Destinations"
+    )]
+    pub destination: Vec<String>,
+    /// TOML file with more receivers: `[[destination]]` tables with name, url and public_key (or public_keys, a list of two).
+    #[arg(long, env = "LATENTWIRE_DESTINATIONS", value_name = "FILE", help_heading = "Destinations")]
+    pub destinations: Option<PathBuf>,
+    /// File with this service's secret key, of role sender.
+    #[arg(long, env = "LATENTWIRE_KEY", value_name = "FILE", help_heading = "Identity")]
+    pub key: PathBuf,
+    /// How the key file is kept.
+    #[arg(
+        long,
+        env = "LATENTWIRE_KEY_SOURCE",
+        value_name = "SOURCE",
+        value_enum,
+        default_value_t,
+        help_heading = "Identity"
+    )]
+    pub key_source: KeySource,
+    /// Load no decoders (the papers' split): no image is measured, no floor holds, and every image says so.
+    #[arg(long, env = "LATENTWIRE_WITHHOLD_DECODER", help_heading = "Models")]
+    pub withhold_decoder: bool,
+    /// Transfers that GetTransfer and ListTransfers remember.
+    #[arg(
+        long,
+        env = "LATENTWIRE_TRANSFER_LOG",
+        value_name = "N",
+        default_value_t = DEFAULT_LOG_CAPACITY,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
+        help_heading = "Limits"
+    )]
+    pub transfer_log: u32,
+    /// Which models are loaded.
+    #[command(flatten)]
+    pub models: ModelArgs,
+    /// How much is taken on.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// What is shown to the network.
+    #[command(flatten)]
+    pub network: ListenArgs,
+    /// What is logged.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+impl Config {
+    /// What the codec loads.
+    ///
+    /// # Errors
+    /// A pin is not a SHA-256 in hexadecimal digits.
+    pub fn codec(&self) -> Result<CodecConfig, ModelError> {
+        let pins =
+            self.models.model_pin.iter().map(|pin| pin.parse()).collect::<Result<Vec<DecoderDigest>, _>>()?;
+        Ok(CodecConfig {
+            models: self.models.models.clone(),
+            pins: (!pins.is_empty()).then_some(pins),
+            parts: Parts { encoder: true, decoder: !self.withhold_decoder },
+            sessions: SessionOptions {
+                pool: usize::from(self.models.pool),
+                threads: usize::from(self.models.threads),
+            },
+            dylib: self.models.onnxruntime.clone(),
+            limits: Limits { max_file_bytes: self.limits.max_file_bytes, ..Limits::default() },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_flag_has_an_environment_twin() {
+        let command = Config::command();
+        command.clone().debug_assert();
+        let flags =
+            command.get_arguments().filter(|flag| !matches!(flag.get_id().as_str(), "help" | "version"));
+        for flag in flags {
+            let twin = format!("LATENTWIRE_{}", flag.get_id().as_str().to_uppercase());
+            let found = flag.get_env().and_then(|name| name.to_str());
+            assert_eq!(found, Some(twin.as_str()), "{}", flag.get_id());
+        }
+    }
+}

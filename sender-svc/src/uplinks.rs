@@ -1,0 +1,153 @@
+//! One live session per destination, shared by all transfers that go there.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use latentwire_service::sealing::{PublicKey, SecretKey};
+use latentwire_service::{
+    grpc,
+    status::{Failure, RequestError},
+};
+use latentwire_wire::{Reason, SessionLimits, Uplink, WireError};
+use tokio::sync::Mutex;
+use tonic::transport::Channel;
+
+use crate::{
+    destinations::{Destination, Destinations},
+    measures,
+};
+
+/// The sessions to the configured destinations.
+pub struct Uplinks {
+    identity: SecretKey,
+    limits: SessionLimits,
+    by_name: BTreeMap<String, Lane>,
+}
+
+/// The session to one destination: none yet, or the one that new transfers take.
+///
+/// A session that is replaced lives on until the last transfer in it has ended.
+#[derive(Default)]
+struct Lane {
+    live: RwLock<Option<Arc<Uplink>>>,
+    connecting: Mutex<()>,
+}
+
+impl Uplinks {
+    /// No session yet.
+    #[must_use]
+    pub fn new(identity: SecretKey, destinations: &Destinations, limits: SessionLimits) -> Self {
+        let lanes = destinations.iter().map(|destination| (destination.name.clone(), Lane::default()));
+        Self { identity, limits, by_name: lanes.collect() }
+    }
+
+    /// The session to take, made if there is none; callers that come meanwhile wait for the same one.
+    ///
+    /// # Errors
+    /// The receiver cannot be reached, or key agreement fails.
+    pub async fn get(&self, destination: &Destination) -> Result<Arc<Uplink>, Failure> {
+        let lane = self
+            .by_name
+            .get(&destination.name)
+            .ok_or_else(|| RequestError::DestinationUnknown { name: destination.name.clone() })?;
+        if let Some(uplink) = lane.live() {
+            return Ok(uplink);
+        }
+        let _connecting = lane.connecting.lock().await;
+        if let Some(uplink) = lane.live() {
+            return Ok(uplink);
+        }
+        let connected = self.connect(destination).await;
+        let connected = connected.inspect_err(|failure| measures::session_failed(&destination.name, failure));
+        let uplink = Arc::new(connected?);
+        lane.set(Some(Arc::clone(&uplink)));
+        Ok(uplink)
+    }
+
+    /// Lets new transfers take a fresh session instead of this one.
+    pub fn retire(&self, destination: &Destination, uplink: &Arc<Uplink>) {
+        let Some(lane) = self.by_name.get(&destination.name) else { return };
+        let mut live = lane.live.write().unwrap_or_else(PoisonError::into_inner);
+        if live.as_ref().is_some_and(|live| Arc::ptr_eq(live, uplink)) {
+            *live = None;
+        }
+    }
+
+    /// Whether a session is open, by destination.
+    pub fn open(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.by_name.iter().map(|(name, lane)| (name.as_str(), lane.live().is_some()))
+    }
+
+    /// Ends every session in which no transfer is under way.
+    pub async fn close(&self) {
+        for lane in self.by_name.values() {
+            let uplink = lane.live.write().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(uplink) = uplink.and_then(Arc::into_inner) {
+                uplink.close().await;
+            }
+        }
+    }
+
+    async fn connect(&self, destination: &Destination) -> Result<Uplink, Failure> {
+        let unavailable =
+            |cause: String| RequestError::PeerUnavailable { destination: destination.name.clone(), cause };
+        let channel = grpc::endpoint(&destination.address)
+            .connect()
+            .await
+            .map_err(|error| unavailable(innermost(&error)))?;
+        let (uplink, key) = self.agree(channel, destination).await.map_err(|error| {
+            let WireError::Unavailable { why } = error else { return Failure::from(error) };
+            // Somebody answers, but no receiver: most often the port is another service's.
+            unavailable(format!("no receiver answers there: {}", why.trim_end_matches([':', ' ']))).into()
+        })?;
+        if destination.public_keys.first() != Some(&key) {
+            let fingerprint = key.fingerprint();
+            tracing::info!(destination = destination.name, %fingerprint, "the receiver has its next key");
+        }
+        tracing::info!(destination = destination.name, "session is up");
+        measures::session_set_up(&destination.name);
+        Ok(uplink)
+    }
+
+    /// Agrees on keys with the first pinned identity that the receiver has; says which.
+    ///
+    /// A receiver that has none of the identity asked for answers HANDSHAKE_FAILED, and learns from the first message
+    /// nothing that it could not learn from the second. Any other failure is the receiver's own word, and ends the search.
+    async fn agree(
+        &self,
+        channel: Channel,
+        destination: &Destination,
+    ) -> Result<(Uplink, PublicKey), WireError> {
+        let mut refused = WireError::Internal("a destination without a pinned key");
+        for key in &destination.public_keys {
+            match Uplink::connect(channel.clone(), &self.identity, key, self.limits.clone()).await {
+                Ok(uplink) => return Ok((uplink, *key)),
+                Err(error) if error.reason() == Reason::HandshakeFailed => refused = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused)
+    }
+}
+
+impl Lane {
+    fn live(&self) -> Option<Arc<Uplink>> {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        live.clone().filter(|uplink| uplink.is_open())
+    }
+
+    fn set(&self, uplink: Option<Arc<Uplink>>) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = uplink;
+    }
+}
+
+/// The cause behind a transport error, which names the system's own, such as "Connection refused".
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

@@ -1,0 +1,185 @@
+"""Write `models/<id>/CARD.md` from `training.json`, and from figures that the product itself measured.
+
+    python -m latentwire_training.card models/<id> --inspect FILE.jsonl --machine "NAME"     (`make train-figures` does it all)
+    python -m latentwire_training.card models/<id> --quick evaluation/report/quick.json --machine "NAME"
+
+`--inspect` takes the lines of `latentwire inspect --json --below-floor send-marked` on a test folder; `--quick` what `make evaluate-quick`
+measured through the services. Without either, the figures that the card already holds stay, so long as the decoder is still theirs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from .config import find, read
+from .pictures import source_of
+
+FLOOR = 0.95  # the default policy's least SSIM
+FIGURES, TRAINING = "## Figures\n", "\n## Training\n"
+WORDS = ("title", "not_for", "label", "modality", "choose", "dicom_modalities", "data.attribution", "data.validation_percent")
+UNMEASURED = """Not measured by the product yet; only the validation figures below stand. With test pictures that training never saw in
+DATA: `make train-figures MODEL={model} DATA=…`.
+"""
+
+
+def figures_table(rows: list[dict]) -> str:
+    lines = [
+        "| split | source | pictures | SSIM | PSNR dB | MSE (0..1) | bits per pixel | exact under the default policy |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for r in rows:
+        lines.append(
+            f"| {r['split']} | {r['source']} | {r['n']} | {r['ssim']:.4f} | {r['psnr_db']:.2f} | {r['mse']:.6f} | {r['bpp']:.3f} | {r['exact_share']:.0%} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def quick_figures(rows: list[dict], machine: str) -> str:
+    how = f"Through the real services, `SEND_MARKED`, on pictures that training never saw ({machine}; `make evaluate-quick DATA=…`):"
+    return f"{how}\n\n{figures_table(rows)}"
+
+
+def inspect_figures(lines: list[dict], training: dict, machine: str) -> str:
+    """Means over the lines of `latentwire inspect --json`, whole and by source; the split is the folder's name."""
+    trained = {Path(p["path"]).name for p in training["pictures"]}
+    rows = []
+    for line in lines:
+        path = Path(line["path"])
+        if line.get("status") != "would_send" or line.get("mode") != "latent" or line.get("model") != training["model"]:
+            raise SystemExit(f"{path}: status {line.get('status')}, mode {line.get('mode')}, model {line.get('model')}: {line.get('error')}")
+        if path.name in trained:
+            raise SystemExit(f"{path} was trained or validated with: a card's figures are of other pictures")
+        psnr = line["psnr_db"] if line["psnr_db"] is not None else 99.0
+        bpp = 8 * line["coded_bytes"] / (line["width"] * line["height"] * line["frames"])
+        rows.append({"split": path.parent.name, "source": source_of(line["path"]), "ssim": line["ssim"], "psnr_db": psnr, "mse": 10 ** (-psnr / 10), "bpp": bpp})
+    if not rows:
+        raise SystemExit("no line of `latentwire inspect --json`: is the test folder empty?")
+    out = []
+    for split in sorted({r["split"] for r in rows}):
+        here = [r for r in rows if r["split"] == split]
+        for source in ["all", *sorted({r["source"] for r in here})]:
+            group = [r for r in here if source in ("all", r["source"])]
+            mean = {key: float(np.mean([r[key] for r in group])) for key in ("ssim", "psnr_db", "mse", "bpp")}
+            share = float(np.mean([r["ssim"] < FLOOR for r in group]))
+            out.append({"split": split, "source": source, "n": len(group), **mean, "exact_share": share})
+    how = f"By `latentwire inspect --below-floor send-marked`, on pictures that training never saw ({machine}; `make train-figures MODEL={training['model']} DATA=…`):"
+    return f"{how}\n\n{figures_table(out)}"
+
+
+def kept_figures(card_file: Path, training: dict) -> str | None:
+    """The figures of an earlier card of the same decoder."""
+    if not card_file.is_file():
+        return None
+    text = card_file.read_text()
+    if training["decoder_digest"] not in text or FIGURES not in text or TRAINING not in text:
+        return None
+    return text[text.index(FIGURES) + len(FIGURES) : text.index(TRAINING)]
+
+
+def described(training: dict) -> dict:
+    """The configuration of a model; of one trained before configurations were files, the words of today's file."""
+    if "config" in training:
+        return training["config"]
+    today = read(find(training["model"])).flat()
+    return {key: today[key] for key in WORDS} | {"schedule.seed": training["seed"], "schedule.batch": training["batch"], "crops.size": training["crop"]}
+
+
+def choice(config: dict) -> str:
+    """For which pictures the product uses the model."""
+    codes = f" or a DICOM file says Modality {' or '.join(config['dicom_modalities'])}" if config["dicom_modalities"] else ""
+    if config["choose"] == "by-name":
+        return f"The services use it only where a request names it{codes} (`choose = \"by-name\"`)."
+    of = f" or its modality `{config['modality']}`" if config["modality"] != "other" else ""
+    return f"The services use it where a request names it{of}{codes}, where a DICOM header points to it, and where it wins the trial among all models."
+
+
+def course(training: dict) -> str:
+    """How long, how often, and what was changed on the way."""
+    config = described(training)
+    epochs = training["steps_trained"] * int(config["schedule.batch"]) / training["training_pictures"]
+    took = f", {training['seconds'] / 60:.0f} minutes" if training.get("seconds") else ""
+    lines = f"""{training["training_pictures"]} pictures for training, {training["validation_pictures"]} for validation ({config["data.validation_percent"]} % by a hash of the name, from
+the training split; pictures of the test split neither train nor validate). {training["steps_trained"]} steps of {config["schedule.batch"]} crops of
+{config["crops.size"]}x{config["crops.size"]}, about {epochs:.0f} epochs{took}; Adamax, mean square error, then additive uniform noise for rounding and a
+rate term under the context model and a small SSIM term; weights averaged exponentially; seed {config["schedule.seed"]}. Again: `make train MODEL={training["model"]} DATA=…`.
+"""
+    if training.get("note"):
+        lines += f"\n{training['note']}\n"
+    if training.get("changes"):
+        lines += "\nChanged on the way: " + "; ".join(training["changes"]) + ".\n"
+    if training.get("left_out"):
+        lines += f"\nLeft out: {', '.join(p['path'] + ' (' + p['why'] + ')' for p in training['left_out'])}.\n"
+    return lines
+
+
+def card(training: dict, figures: str | None) -> str:
+    """The whole card."""
+    model, config = training["model"], described(training)
+    sources = Counter(source_of(p["path"]) for p in training["pictures"])
+    validation = "\n".join(
+        f"| {name} | {row['ssim']:.4f} | {row['psnr_db']:.2f} | {row['bpp']:.3f} |" for name, row in training["validation"].items()
+    )
+    pictures = "\n".join(f"| {p['path']} | {p['licence']} | {p['sha256']} |" for p in training["pictures"])
+    most = config.get("quantiser.int8_tolerance_db", 0.15)
+    return f"""# {model}
+
+Paper A's autoencoder (Alslman et al. 2022, Table 2) to the letter, for {config["title"]}: 57,283 parameters in
+the encoder, 58,063 in the decoder. Decoder digest `{training["decoder_digest"]}`.
+{choice(config)}
+
+**Not for** {config["not_for"]}
+SSIM and PSNR are no evidence of diagnostic adequacy. The decoder is `{training["kind"]["decoder"]}` and not declared bit-identical
+across processors (`certified = false`).
+
+{FIGURES}{figures or UNMEASURED.format(model=model)}{TRAINING}{course(training)}
+![Loss, rate, and SSIM and PSNR of the validation pictures over the steps](curves.png)
+
+Validation by precision of the two halves (encoder/decoder; an int8 half ships where it loses at most {most:g} dB; shipped: encoder
+{training["kind"]["encoder"]}, decoder {training["kind"]["decoder"]}):
+
+| halves | SSIM | PSNR dB | bits per pixel |
+|---|---|---|---|
+{validation}
+
+## Pictures
+{chr(10).join(f"- {n} from {config['data.attribution'].get(s, s)}" for s, n in sorted(sources.items()))}
+
+| file | licence | SHA-256 |
+|---|---|---|
+{pictures}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folders", type=Path, nargs="+", help="model folders that hold a training.json")
+    parser.add_argument("--quick", type=Path, help="quick.json of make evaluate-quick")
+    parser.add_argument("--inspect", type=Path, help="lines of latentwire inspect --json")
+    parser.add_argument("--machine", default="machine not named", help="the processor that measured the figures")
+    arguments = parser.parse_args()
+    for folder in arguments.folders:
+        source = folder / "training.json"
+        if not source.is_file():
+            raise SystemExit(f"{source} is missing: {folder} is not a model that this trainer wrote")
+        training = json.loads(source.read_text())
+        figures = kept_figures(folder / "CARD.md", training)
+        if arguments.inspect:
+            lines = [json.loads(line) for line in arguments.inspect.read_text().splitlines() if line.strip()]
+            figures = inspect_figures(lines, training, arguments.machine)
+        elif arguments.quick:
+            rows = [r for r in json.loads(arguments.quick.read_text()) if r["model"] == training["model"]]
+            if rows:
+                figures = quick_figures(rows, arguments.machine)
+            else:
+                print(f"{arguments.quick} has no figures of {training['model']}")
+        (folder / "CARD.md").write_text(card(training, figures))
+        print(f"wrote {folder / 'CARD.md'}")
+
+
+if __name__ == "__main__":
+    main()

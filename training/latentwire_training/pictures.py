@@ -1,0 +1,161 @@
+"""Pictures to train on: only those that the data folder's licence list names under a licence that the configuration allows."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .config import Config, Crops
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
+NAMED = 8  # left-out pictures that are named one by one
+
+
+@dataclass(frozen=True)
+class Picture:
+    path: str
+    licence: str
+    sha256: str
+    pixels: np.ndarray  # uint8 [H, W, 3]
+    grey: bool
+
+    @property
+    def source(self) -> str:
+        return source_of(self.path)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a run trains and validates with, and what it left out, with the reason."""
+
+    training: list[Picture]
+    validation: list[Picture]
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def digest(self) -> str:
+        """Names this very set: changes when a picture is added, changed or moves between the two parts."""
+        lines = [f"{part} {p.sha256} {p.path}" for part, ps in (("t", self.training), ("v", self.validation)) for p in ps]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def report_left_out(self) -> list[str]:
+        """Lines that name what was left out; empty where nothing was."""
+        if not self.left_out:
+            return []
+        lines = [f"left out {len(self.left_out)} picture{'s' if len(self.left_out) > 1 else ''}:"]
+        lines += [f"  {path}: {why}" for path, why in self.left_out[:NAMED]]
+        if len(self.left_out) > NAMED:
+            lines.append(f"  and {len(self.left_out) - NAMED} more")
+        return lines
+
+
+def source_of(path: str) -> str:
+    """Where a picture comes from: its file's name up to the first underscore."""
+    return Path(path).stem.split("_")[0]
+
+
+def licensed_paths(data: Path, config: Config) -> list[tuple[str, str]]:
+    """(path, licence) of the training pictures that may be used, sorted."""
+    if not data.is_dir():
+        raise SystemExit(f"DATA={data}: there is no such folder; it must hold {_wanted(config)} and {config.data.licence_list}")
+    folders = [data / folder / "train" for folder in config.data.folders]
+    found = [p for folder in folders if folder.is_dir() for p in folder.iterdir() if p.suffix.lower() in SUFFIXES]
+    if not found:
+        raise SystemExit(f"{' and '.join(map(str, folders))}: no picture there ({', '.join(sorted(SUFFIXES))}); `data.folders` of {config.id} names these folders below DATA")
+    listing = data / config.data.licence_list
+    if not listing.is_file():
+        raise SystemExit(
+            f"{listing} is missing: it must list `path<TAB>licence` of every picture that may train, with a heading line, "
+            f"for example `{found[0].relative_to(data).as_posix()}<TAB>CC0-1.0`; pictures that it does not name are not read"
+        )
+    rows, other = [], set()
+    for number, line in enumerate(listing.read_text(encoding="utf-8").splitlines(), 1):
+        if number == 1 or not line.strip():
+            continue
+        fields = line.split("\t")
+        if len(fields) < 2:
+            raise SystemExit(f"{listing}, line {number}: must be `path<TAB>licence`, found {line[:80]!r}")
+        path, licence = fields[:2]
+        if not any(path.startswith(f"{folder}/train/") for folder in config.data.folders):
+            continue
+        if licence in config.data.licences:
+            rows.append((path, licence))
+        else:
+            other.add(licence)
+    if not rows:
+        seen = f"; it lists pictures there under {', '.join(sorted(other))}" if other else "; it lists none there"
+        raise SystemExit(f"{listing} lists no picture of {_wanted(config)} under a licence of `data.licences` ({', '.join(config.data.licences)}){seen}")
+    return sorted(set(rows))
+
+
+def _wanted(config: Config) -> str:
+    return ", ".join(f"{folder}/train/" for folder in config.data.folders)
+
+
+def load(data: Path, config: Config) -> Pictures:
+    """Reads the pictures and splits them by a hash of the name, so that the split is the same on every run.
+
+    A picture that cannot be read, or is smaller than a crop, is left out and named; a run ends only where too few remain.
+    """
+    training, validation, left_out = [], [], []
+    for path, licence in licensed_paths(data, config):
+        try:
+            raw = (data / path).read_bytes()
+            with Image.open(data / path) as image:
+                if image.mode.startswith(("I", "F")):
+                    raise ValueError(f"mode {image.mode}, and training reads 8-bit pictures: convert it first")
+                grey = image.mode in ("L", "1")
+                pixels = np.asarray(image.convert("RGB"))
+        except Exception as error:  # Pillow's readers raise of many kinds, and one broken file must not end a run
+            left_out.append((path, f"cannot be read: {str(error).replace(str(data / path), 'the file')}"))
+            continue
+        if min(pixels.shape[:2]) < config.crops.size:
+            left_out.append((path, f"{pixels.shape[1]}x{pixels.shape[0]} is smaller than a crop of {config.crops.size}x{config.crops.size}"))
+            continue
+        picture = Picture(path, licence, hashlib.sha256(raw).hexdigest(), pixels, grey)
+        (validation if _draw(path) < config.data.validation_percent else training).append(picture)
+    found = Pictures(training, validation, left_out)
+    if len(training) + len(validation) < 2:
+        lines = "\n".join(found.report_left_out())
+        raise SystemExit(f"{data}: {len(training) + len(validation)} usable picture of {config.id}, and training needs at least two, one of them to validate\n{lines}")
+    # Few pictures may all fall on one side: move the one nearest to the border.
+    if not validation:
+        validation.append(training.pop(min(range(len(training)), key=lambda i: _draw(training[i].path))))
+    elif not training:
+        training.append(validation.pop(max(range(len(validation)), key=lambda i: _draw(validation[i].path))))
+    return found
+
+
+def _draw(path: str) -> int:
+    return zlib.crc32(path.encode()) % 100
+
+
+def crops(pictures: list[Picture], options: Crops, batch: int, rng: np.random.Generator) -> np.ndarray:
+    """float32 [batch, 3, size, size] in 0..1: random picture, scale, place, mirror, quarter turn, light and contrast."""
+    size = options.size
+    out = np.empty((batch, 3, size, size), np.float32)
+    for i in range(batch):
+        pixels = pictures[rng.integers(len(pictures))].pixels
+        side = size
+        if rng.random() < options.scale_share:
+            side = min(int(size / rng.uniform(*options.scale)), *pixels.shape[:2])
+        y = rng.integers(pixels.shape[0] - side + 1)
+        x = rng.integers(pixels.shape[1] - side + 1)
+        crop = pixels[y : y + side, x : x + side]
+        if side != size:
+            crop = np.asarray(Image.fromarray(crop).resize((size, size), Image.Resampling.LANCZOS))
+        if options.quarter_turns:
+            crop = np.rot90(crop, int(rng.integers(4)))
+        if options.mirror and rng.random() < 0.5:
+            crop = crop[:, ::-1]
+        value = crop.astype(np.float32) / 255.0
+        if rng.random() < options.light_share:
+            light = rng.uniform(-options.brightness, options.brightness)
+            value = np.clip((value - 0.5) * rng.uniform(*options.contrast) + 0.5 + light, 0.0, 1.0)
+        out[i] = value.transpose(2, 0, 1)
+    return out

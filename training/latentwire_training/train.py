@@ -1,0 +1,158 @@
+"""From a folder of pictures to `models/<id>/`: train, draw the curves, export, write the card.
+
+    python -m latentwire_training.train --model ae224-ultrasound --data DIR --work DIR --models DIR [--steps N]
+
+A checkpoint is written every `schedule.checkpoint_every` steps, and on Ctrl-C; the same command goes on from it, with the very
+numbers that an uninterrupted run would have had (one thread, same machine).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import torch
+
+from . import export
+from .config import Config, find
+from .config import read as read_config
+from .pictures import Pictures, load
+from .progress import Progress
+from .trainer import NotFinite, Trainer, save
+from .trainer import read as read_checkpoint
+
+LEAST_FREE_BYTES = 64 << 20
+# What may differ between a checkpoint and the configuration without changing a single weight.
+WORDS = ("title", "not_for", "label", "choose", "dicom_modalities", "weights_licence", "modality", "data.attribution",
+         "schedule.validate_every", "schedule.checkpoint_every", "quantiser.")
+
+
+class Run:
+    """One training: a configuration, its pictures, a checkpoint file."""
+
+    def __init__(self, config: Config, pictures: Pictures, checkpoint: Path) -> None:
+        self.config, self.pictures, self.checkpoint = config, pictures, checkpoint
+        self.trainer = Trainer(config, grey=all(p.grey for p in pictures.training))
+        self.saved_step: int | None = None
+        self.stopping = False
+
+    def stop(self, _signal: int = 0, _frame: object = None) -> None:
+        """Ends the training after the step at hand; a second Ctrl-C ends it at once."""
+        self.stopping = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def resume(self) -> None:
+        """Takes up the checkpoint, if there is one, and notes what has changed since."""
+        if not self.checkpoint.is_file():
+            return
+        state = read_checkpoint(self.checkpoint)
+        self.trainer.restore(state)
+        self.saved_step = self.trainer.step
+        print(f"goes on from {self.checkpoint}, step {self.trainer.step}")
+        for change in changes(state, self.config, self.pictures):
+            print(f"changed since that checkpoint: {change}")
+            self.trainer.changes.append(f"from step {self.trainer.step + 1} on: {change}")
+
+    def train(self) -> None:
+        schedule, trainer = self.config.schedule, self.trainer
+        every = max(1, min(50, schedule.steps // 20))
+        progress = Progress(self.config.id, trainer.step, schedule.steps, len(self.pictures.training) / schedule.batch)
+        before = time.monotonic()
+        try:
+            while trainer.step < schedule.steps and not self.stopping:
+                now = trainer.train_on(self.pictures.training)
+                moment = time.monotonic()
+                trainer.seconds, before = trainer.seconds + moment - before, moment
+                for key, value in now.items():
+                    trainer.seen[key] = 0.98 * trainer.seen.get(key, value) + 0.02 * value
+                progress.advance(trainer.step, trainer.seen, trainer.phase)
+                if trainer.step % every == 0:
+                    trainer.history.append({"step": trainer.step, "seconds": round(trainer.seconds, 3), **trainer.seen})
+                if trainer.step % schedule.validate_every == 0 or trainer.step == schedule.steps:
+                    figures = trainer.validate(self.pictures.validation)
+                    trainer.history.append({"step": trainer.step, "validation": figures})
+                    progress.validated(trainer.step, figures)
+                if trainer.step % schedule.checkpoint_every == 0 or trainer.step == schedule.steps:
+                    self.save()
+        except NotFinite as error:
+            raise SystemExit(self._not_finite(error)) from None
+        finally:
+            progress.close()
+        if self.stopping and trainer.step < schedule.steps:
+            self.save()
+            raise SystemExit(f"stopped at step {trainer.step} of {schedule.steps}; the same command goes on from {self.checkpoint}")
+
+    def save(self) -> None:
+        try:
+            save(self.trainer, self.checkpoint, self.pictures.digest)
+        except OSError as error:
+            kept = f"the earlier one, step {self.saved_step}, is whole" if self.saved_step is not None else "there is no earlier one"
+            raise SystemExit(f"cannot write the checkpoint {self.checkpoint} at step {self.trainer.step}: {error.strerror}; {kept}. Make room, then run the same command") from None
+        self.saved_step = self.trainer.step
+
+    def _not_finite(self, error: NotFinite) -> str:
+        text = f"{error}: `schedule.learning_rate` ({self.config.schedule.learning_rate:g}) is too high for these pictures, most likely. "
+        if self.saved_step is None:
+            return text + "There is no checkpoint yet. Lower it and run the same command"
+        return text + f"The last good checkpoint, step {self.saved_step}, stands in {self.checkpoint}. Lower it and run the same command: it goes on from there"
+
+
+def changes(state: dict, config: Config, pictures: Pictures) -> list[str]:
+    """What differs between a checkpoint's configuration and this one, of what bears on the weights."""
+    old, new = json.loads(state["config"]), config.flat()
+    for fixed in ("id", "family"):
+        if old.get(fixed) != new[fixed]:
+            raise SystemExit(f"the checkpoint belongs to `{fixed}` {old.get(fixed)!r}, the configuration says {new[fixed]!r}: pass another WORK folder")
+    found = [f"{key} {new[key]!r} instead of {old.get(key)!r}" for key in new if old.get(key) != new[key] and not key.startswith(WORDS)]
+    if state["pictures"] != pictures.digest:
+        found.append("other pictures")
+    return found
+
+
+def prepare_work(work: Path) -> None:
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(work).free
+    except OSError as error:
+        raise SystemExit(f"WORK={work}: {error.strerror}; it must be a folder for checkpoints that can be written") from None
+    if free < LEAST_FREE_BYTES:
+        raise SystemExit(f"WORK={work}: {free >> 20} MiB free, and a training wants {LEAST_FREE_BYTES >> 20} MiB for checkpoints and the model: make room")
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="make train", description=__doc__.split("\n")[0])
+    parser.add_argument("--model", required=True, help="an id of training/configs, or the path of a .toml file")
+    parser.add_argument("--data", type=Path, required=True, help="folder of pictures: folder/train/file, and the licence list")
+    parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints")
+    parser.add_argument("--models", type=Path, required=True, help="folder of model folders: <id>/ is written below it")
+    parser.add_argument("--steps", type=int, help="instead of schedule.steps")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="processor threads (default: all)")
+    arguments = parser.parse_args(argv)
+    config = read_config(find(arguments.model), steps=arguments.steps)
+    torch.set_num_threads(max(1, arguments.threads))
+    prepare_work(arguments.work)
+    pictures = load(arguments.data, config)
+    for line in pictures.report_left_out():
+        print(line)
+    print(f"{config.id}: {len(pictures.training)} training and {len(pictures.validation)} validation pictures, {config.schedule.steps} steps")
+
+    run = Run(config, pictures, arguments.work / f"{config.id}.pt")
+    run.resume()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, run.stop)
+    run.train()
+    if run.saved_step is None:
+        run.save()
+    folder = export.export(run.trainer, pictures, arguments.models)
+    print(f"wrote {folder / 'curves.png'} and {folder / 'CARD.md'}")
+    for line in pictures.report_left_out():
+        print(line)
+
+
+if __name__ == "__main__":
+    main()

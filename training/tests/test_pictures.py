@@ -1,0 +1,110 @@
+"""Which pictures train: the licence list decides, and a broken or small one is left out by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import add_picture, replaced, wave
+
+from latentwire_training.config import read
+from latentwire_training.pictures import crops, load
+
+
+def names(pictures):
+    return sorted(p.path.split("/")[-1] for p in pictures.training + pictures.validation)
+
+
+def test_every_listed_picture_is_in_one_part_and_the_split_stays(data, config_file):
+    config = read(config_file)
+    found = load(data, config)
+    assert len(found.training) + len(found.validation) == 10 and found.validation
+    assert all(p.grey and p.pixels.shape == (48, 64, 3) and p.source == "sine" for p in found.training)
+    again = load(data, config)
+    assert [p.path for p in again.validation] == [p.path for p in found.validation]
+    assert again.digest == found.digest
+    add_picture(data, "sine_more.png", wave(99))
+    assert load(data, config).digest != found.digest
+
+
+def test_only_listed_pictures_under_an_allowed_licence_are_read(data, config_file):
+    add_picture(data, "secret_1.png", wave(20), licence=None)
+    add_picture(data, "closed_1.png", wave(21), licence="LicenseRef-research-only")
+    found = load(data, read(config_file))
+    assert not [n for n in names(found) if not n.startswith("sine")]
+    replaced(config_file, 'licences = ["CC0-1.0"]', 'licences = ["CC0-1.0", "LicenseRef-research-only"]')
+    assert "closed_1.png" in names(load(data, read(config_file)))
+
+
+def test_pictures_of_the_test_split_are_not_read(data, config_file):
+    (data / "waves/test").mkdir()
+    (data / "waves/test/sine_t.png").write_bytes((data / "waves/train/sine_1.png").read_bytes())
+    with (data / "OPEN.tsv").open("a") as file:
+        file.write("waves/test/sine_t.png\tCC0-1.0\n")
+    assert "sine_t.png" not in names(load(data, read(config_file)))
+
+
+def test_no_allowed_licence_is_refused_and_tells_those_that_are_there(data, config_file):
+    replaced(config_file, 'licences = ["CC0-1.0"]', 'licences = ["CC-BY-4.0"]')
+    with pytest.raises(SystemExit, match=r"CC-BY-4.0.*lists pictures there under CC0-1.0"):
+        load(data, read(config_file))
+
+
+def test_a_missing_or_crooked_licence_list_is_refused(data, config_file):
+    listing = data / "OPEN.tsv"
+    listing.write_text(listing.read_text() + "waves/train/sine_1.png CC0-1.0\n")
+    with pytest.raises(SystemExit, match=r"OPEN.tsv, line 12: must be `path<TAB>licence`"):
+        load(data, read(config_file))
+    listing.unlink()
+    with pytest.raises(SystemExit, match=r"OPEN.tsv is missing.*path<TAB>licence"):
+        load(data, read(config_file))
+
+
+def test_an_empty_or_missing_folder_is_refused(data, config_file, tmp_path):
+    config = read(config_file)
+    for picture in (data / "waves/train").iterdir():
+        picture.unlink()
+    with pytest.raises(SystemExit, match=r"waves/train: no picture there.*`data.folders`"):
+        load(data, config)
+    (data / "waves/train").rmdir()
+    with pytest.raises(SystemExit, match=r"waves/train: no picture there"):
+        load(data, config)
+    with pytest.raises(SystemExit, match=r"there is no such folder"):
+        load(tmp_path / "nowhere", config)
+
+
+def test_broken_small_and_deep_pictures_are_left_out_by_name(data, config_file):
+    broken = data / "waves/train/sine_3.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    (data / "waves/train/sine_4.png").unlink()
+    add_picture(data, "small_1.png", wave(30, 31, 64))
+    add_picture(data, "deep_1.png", (wave(31).astype(np.uint16) << 8))
+    found = load(data, read(config_file))
+    assert len(names(found)) == 8
+    text = "\n".join(found.report_left_out())
+    assert text.startswith("left out 4 pictures:")
+    for path, why in (("sine_3.png", "cannot be read"), ("sine_4.png", "No such file"), ("small_1.png", "64x31 is smaller than a crop of 32x32"), ("deep_1.png", "convert it first")):
+        line = next(line for line in text.splitlines() if path in line)
+        assert why in line, line
+
+
+def test_too_few_usable_pictures_are_refused_with_the_reasons(data, config_file):
+    replaced(config_file, "size = 32", "size = 64")
+    with pytest.raises(SystemExit, match=r"0 usable picture.*at least two[\s\S]*64x48 is smaller than a crop of 64x64[\s\S]*and 2 more"):
+        load(data, read(config_file))
+
+
+def test_two_pictures_are_enough_for_one_to_validate(tmp_path, config_file):
+    for seed in (1, 2):
+        add_picture(tmp_path / "two", f"sine_{seed}.png", wave(seed))
+    found = load(tmp_path / "two", read(config_file))
+    assert (len(found.training), len(found.validation)) == (1, 1)
+
+
+def test_crops_have_their_size_and_range_and_follow_the_seed(data, config_file):
+    config = read(config_file)
+    pictures = load(data, config).training
+    batch = crops(pictures, config.crops, 5, np.random.default_rng(7))
+    assert batch.shape == (5, 3, 32, 32) and batch.dtype == np.float32
+    assert 0.0 <= batch.min() < batch.max() <= 1.0
+    assert np.array_equal(batch, crops(pictures, config.crops, 5, np.random.default_rng(7)))
+    assert not np.array_equal(batch, crops(pictures, config.crops, 5, np.random.default_rng(8)))

@@ -1,0 +1,193 @@
+"""The training run: resuming, and what ends it."""
+
+from __future__ import annotations
+
+import io
+import resource
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from conftest import replaced
+
+from latentwire_training import train as train_module
+from latentwire_training.config import read as read_config
+from latentwire_training.pictures import load
+from latentwire_training.progress import Progress
+from latentwire_training.train import Run, main, prepare_work
+from latentwire_training.trainer import read as read_checkpoint
+
+
+def make_run(data, config_file, work, **overrides) -> Run:
+    config = read_config(config_file, **overrides)
+    work.mkdir(exist_ok=True)
+    run = Run(config, load(data, config), work / f"{config.id}.pt")
+    run.resume()
+    return run
+
+
+def before_step(run: Run, step: int, act) -> None:
+    """Calls `act` before the step after `step`."""
+    train_on = run.trainer.train_on
+
+    def patched(pictures):
+        if run.trainer.step == step:
+            act()
+        return train_on(pictures)
+
+    run.trainer.train_on = patched
+
+
+def assert_same(a, b, where="state"):
+    assert type(a) is type(b), where
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_same(a[key], b[key], f"{where}.{key}")
+    elif isinstance(a, list):
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same(x, y, f"{where}[{i}]")
+    elif where != "state.scalars":
+        assert a == b, where
+
+
+@pytest.mark.parametrize("interrupted_at", [1, 5, 10], ids=["plain", "noisy", "rounded"])
+def test_a_resumed_run_ends_with_the_very_weights_of_an_uninterrupted_one(data, config_file, tmp_path, interrupted_at, capsys):
+    whole = make_run(data, config_file, tmp_path / "whole")
+    whole.train()
+
+    first = make_run(data, config_file, tmp_path / "parts")
+    before_step(first, interrupted_at, first.stop)
+    with pytest.raises(SystemExit, match=rf"stopped at step {interrupted_at + 1} of 12; the same command goes on from"):
+        first.train()
+    second = make_run(data, config_file, tmp_path / "parts")
+    assert second.trainer.step == interrupted_at + 1
+    second.train()
+    assert f"goes on from {second.checkpoint}, step {interrupted_at + 1}" in capsys.readouterr().out
+    digest = whole.pictures.digest
+    assert_same(whole.trainer.state(digest), second.trainer.state(digest))
+    drop = lambda history: [{k: v for k, v in row.items() if k != "seconds"} for row in history]
+    assert drop(whole.trainer.history) == drop(second.trainer.history) and second.trainer.changes == []
+    assert whole.trainer.history[-1]["validation"]["bpp"] > 0
+
+
+def test_a_second_start_after_the_end_trains_no_further(data, config_file, tmp_path):
+    make_run(data, config_file, tmp_path / "work").train()
+    again = make_run(data, config_file, tmp_path / "work")
+    before = again.trainer.state("")
+    again.train()
+    assert_same(before, again.trainer.state(""))
+
+
+def test_what_changed_since_the_checkpoint_is_told_and_kept(data, config_file, tmp_path, capsys):
+    make_run(data, config_file, tmp_path / "work").train()
+    replaced(config_file, "batch = 2", "batch = 3")
+    replaced(config_file, 'title = "waves', 'title = "more waves')
+    longer = make_run(data, config_file, tmp_path / "work", steps=14)
+    out = capsys.readouterr().out
+    assert "schedule.steps 14 instead of 12" in out and "schedule.batch 3 instead of 2" in out and "title" not in out
+    longer.train()
+    assert longer.trainer.step == 14
+    assert longer.trainer.changes == ["from step 13 on: schedule.steps 14 instead of 12", "from step 13 on: schedule.batch 3 instead of 2"]
+    (data / "waves/train/sine_1.png").unlink()
+    assert make_run(data, config_file, tmp_path / "work", steps=14).trainer.changes[-1] == "from step 15 on: other pictures"
+
+
+def test_a_checkpoint_of_another_model_or_of_no_model_is_refused(data, config_file, tmp_path):
+    make_run(data, config_file, tmp_path / "work").train()
+    replaced(config_file, 'id = "ae224-tiny"', 'id = "ae224-other"')
+    shutil.copy(tmp_path / "work/ae224-tiny.pt", tmp_path / "work/ae224-other.pt")
+    with pytest.raises(SystemExit, match=r"belongs to `id` 'ae224-tiny'.*another WORK folder"):
+        make_run(data, config_file, tmp_path / "work")
+    (tmp_path / "work/ae224-other.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(SystemExit, match=r"ae224-other.pt is not a checkpoint of this trainer"):
+        make_run(data, config_file, tmp_path / "work")
+
+
+def test_a_loss_that_is_no_number_stops_with_the_last_good_checkpoint(data, config_file, tmp_path, monkeypatch):
+    run = make_run(data, config_file, tmp_path / "work")
+    crops = lambda *_: np.full((2, 3, 32, 32), np.nan, np.float32)
+    before_step(run, 6, lambda: monkeypatch.setattr("latentwire_training.trainer.crops", crops))
+    with pytest.raises(SystemExit, match=r"not finite at step 7.*learning_rate.*last good checkpoint, step 4, stands in .*ae224-tiny.pt.*goes on from there"):
+        run.train()
+    monkeypatch.undo()
+    again = make_run(data, config_file, tmp_path / "work")
+    assert again.trainer.step == 4 and again.trainer.is_finite()
+    again.train()
+    assert again.trainer.step == 12
+
+
+def test_weights_that_are_no_numbers_are_not_saved(data, config_file, tmp_path):
+    run = make_run(data, config_file, tmp_path / "work")
+    advance = run.trainer.train_on
+
+    def spoil(pictures):
+        figures = advance(pictures)
+        if run.trainer.step == 8:  # a step at which a checkpoint is due
+            with torch.no_grad():
+                run.trainer.nets[0].fill_(float("nan"))
+        return figures
+
+    run.trainer.train_on = spoil
+    with pytest.raises(SystemExit, match=r"a weight is not finite after step 8.*last good checkpoint, step 4"):
+        run.train()
+    assert make_run(data, config_file, tmp_path / "work").trainer.step == 4
+
+
+def test_before_any_checkpoint_the_message_says_so(data, config_file, tmp_path, monkeypatch):
+    run = make_run(data, config_file, tmp_path / "work")
+    monkeypatch.setattr("latentwire_training.trainer.crops", lambda *_: np.full((2, 3, 32, 32), np.nan, np.float32))
+    with pytest.raises(SystemExit, match=r"not finite at step 1.*no checkpoint yet"):
+        run.train()
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoint_whole(data, config_file, tmp_path):
+    """A file-size limit stands for a full disk: the write fails in the middle."""
+    run = make_run(data, config_file, tmp_path / "work")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before_step(run, 6, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard)))
+    try:
+        with pytest.raises(SystemExit, match=r"cannot write the checkpoint .* at step 8: File too large; the earlier one, step 4, is whole"):
+            run.train()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert read_checkpoint(run.checkpoint)["format"].startswith("latentwire")
+    assert [p.name for p in (tmp_path / "work").iterdir()] == ["ae224-tiny.pt"], "nothing half-written stays"
+    assert make_run(data, config_file, tmp_path / "work").trainer.step == 4
+
+
+def test_a_work_folder_that_is_none_or_has_no_room_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit, match=r"WORK=.*file: .*can be written"):
+        prepare_work(tmp_path / "file")
+    usage = shutil._ntuple_diskusage(10**12, 10**12, 5 << 20)
+    monkeypatch.setattr(train_module.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(SystemExit, match=r"5 MiB free.*64 MiB"):
+        prepare_work(tmp_path / "work")
+
+
+def test_an_unknown_model_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(SystemExit, match=r"unknown MODEL 'ae224-eye'.*ae224-fundus"):
+        main(["--model", "ae224-eye", "--data", str(tmp_path), "--work", str(tmp_path / "w"), "--models", str(tmp_path / "m")])
+    assert not any(tmp_path.iterdir())
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Screen()], ids=["pipe", "terminal"])
+def test_progress_tells_steps_epochs_loss_rate_and_validation(stream):
+    progress = Progress("ae224-tiny", 0, 100, 4.5, stream)
+    figures = {"loss": 3.2e-4, "ssim": 0.971, "bpp": 1.23}
+    progress.validated(50, {"ssim": 0.98, "psnr_db": 41.0, "bpp": 1.1})
+    progress.advance(100, figures, "noisy")
+    progress.close()
+    text = stream.getvalue()
+    for part in ("100/100", "epoch 23/23", "3.20e-04", "1.23 bpp", "validation SSIM 0.9800", "PSNR 41.00 dB", "1.100 bpp"):
+        assert part in text, (part, text)
+    assert ("\r" in text) == stream.isatty(), "a bar on a terminal alone"
