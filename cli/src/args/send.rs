@@ -29,7 +29,13 @@ pub struct SendArgs {
     #[arg(long, env = "LATENTWIRE_SENDER", value_name = "URL", default_value = "http://127.0.0.1:50051")]
     pub sender: String,
     /// Name of the receiver in the sender's configuration; may be left out where only one is configured.
-    #[arg(long, env = "LATENTWIRE_SEND_DESTINATION", value_name = "NAME", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        env = "LATENTWIRE_SEND_DESTINATION",
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub destination: String,
     /// Id of the transfer, 32 hex digits, so that a repeated call sends nothing twice; with one PATH only.
     #[arg(long, value_name = "HEX")]
