@@ -8,22 +8,29 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 model=$1 data=$2 models=$3 work=$4
+if [ -z "$data" ]; then
+    echo "train-figures: DATA= is missing: the folder that holds <folder>/test/ of pictures that training never saw" >&2
+    exit 2
+fi
 
 python() { PYTHONPATH=training training/.venv/bin/python "$@"; }
 
-read -r id folders < <(python -c '
+named=$(python -c '
 import sys
 from latentwire_training.config import find, read
 config = read(find(sys.argv[1]))
-print(config.id, *config.data.folders)' "$model")
+print(config.id, *config.data.folders, sep="\n")' "$model")
+mapfile -t folders <<<"$named"
+id=${folders[0]}
+folders=("${folders[@]:1}")
 tests=()
-for folder in $folders; do
+for folder in "${folders[@]}"; do
     if [ -d "$data/$folder/test" ]; then
         tests+=("$data/$folder/test")
     fi
 done
 if [ ${#tests[@]} -eq 0 ]; then
-    echo "train-figures: no folder test/ below $data for $id ($folders): put pictures there that training never saw" >&2
+    echo "train-figures: no folder test/ below $data for $id (${folders[*]}): put pictures there that training never saw" >&2
     exit 2
 fi
 if [ ! -f "$models/$id/manifest.toml" ]; then

@@ -10,6 +10,7 @@ measured through the services. Without either, the figures that the card already
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections import Counter
 from pathlib import Path
@@ -46,13 +47,13 @@ def quick_figures(rows: list[dict], machine: str) -> str:
 
 def inspect_figures(lines: list[dict], training: dict, machine: str) -> str:
     """Means over the lines of `latentwire inspect --json`, whole and by source; the split is the folder's name."""
-    trained = {Path(p["path"]).name for p in training["pictures"]}
+    trained = {Path(p["path"]).name for p in training["pictures"]} | {p["sha256"] for p in training["pictures"]}
     rows = []
     for line in lines:
         path = Path(line["path"])
         if line.get("status") != "would_send" or line.get("mode") != "latent" or line.get("model") != training["model"]:
             raise SystemExit(f"{path}: status {line.get('status')}, mode {line.get('mode')}, model {line.get('model')}: {line.get('error')}")
-        if path.name in trained:
+        if path.name in trained or (path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() in trained):
             raise SystemExit(f"{path} was trained or validated with: a card's figures are of other pictures")
         psnr = line["psnr_db"] if line["psnr_db"] is not None else 99.0
         bpp = 8 * line["coded_bytes"] / (line["width"] * line["height"] * line["frames"])

@@ -33,6 +33,11 @@ def between(low: float, high: float) -> dict:
     return {"low": low, "high": high}
 
 
+def span(limits: typing.Mapping[str, float]) -> str:
+    """The same in words, as messages and docs/TRAINING.md write it."""
+    return "..".join(str(limit) if isinstance(limit, int) else f"{limit:g}" for limit in (limits["low"], limits["high"]))
+
+
 @dataclass(frozen=True)
 class Data:
     """[data]: which pictures."""
@@ -130,6 +135,8 @@ def find(model: str) -> Path:
     if path.is_file() and (model.endswith(".toml") or NAME.fullmatch(model)):
         return path
     known = sorted(p.stem for p in CONFIGS.glob("*.toml"))
+    if not model:
+        raise ConfigError(f"MODEL= is missing: it is one of {', '.join(known)}, or the path of a .toml file of your own (docs/TRAINING.md)")
     if model.endswith(".toml"):
         raise ConfigError(f"{model}: there is no such file; MODEL is one of {', '.join(known)}, or the path of a .toml file of your own")
     near = difflib.get_close_matches(model, known, 1)
@@ -199,7 +206,7 @@ def _value(path: Path, key: str, kind: type, value: object, limits: types.Mappin
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ConfigError(f"{path}: `{key}` must be {_plain(kind)}, found {value!r}")
     if limits and not limits["low"] <= value <= limits["high"]:
-        raise ConfigError(f"{path}: `{key}` must lie in {limits['low']:g}..{limits['high']:g}, found {value!r}")
+        raise ConfigError(f"{path}: `{key}` must lie in {span(limits)}, found {value!r}")
     return value
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import BinaryIO
 
 import matplotlib
 
@@ -18,7 +19,7 @@ from matplotlib.ticker import MaxNLocator  # noqa: E402
 BLUE, RED, GREEN, GREY = "#1f5fa8", "#b3331f", "#2c7d3f", "#666666"
 
 
-def draw(history: list[dict], target: Path, title: str, rate_target: float | None = None, phases: tuple[float, float] | None = None) -> None:
+def draw(history: list[dict], target: Path | BinaryIO, title: str, rate_target: float | None = None, phases: tuple[float, float] | None = None) -> None:
     """Writes the curves of `history` (training.json) to `target`. `phases`: steps at which noise, and rounding, began."""
     steps = [row for row in history if "mse" in row]
     checks = [(row["step"], row["validation"]) for row in history if "validation" in row]
@@ -63,7 +64,7 @@ def draw(history: list[dict], target: Path, title: str, rate_target: float | Non
     plt.close(figure)
 
 
-def draw_for(training: dict, target: Path) -> None:
+def draw_for(training: dict, target: Path | BinaryIO) -> None:
     """Writes the curves of a whole `training.json`."""
     schedule = training.get("config", {})
     phases = None

@@ -6,6 +6,7 @@ An int8 half ships where the validation pictures lose at most `quantiser.int8_to
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -239,16 +240,18 @@ def export(trainer: Trainer, pictures: Pictures, models: Path) -> Path:
         "pictures": [{"path": p.path, "licence": p.licence, "sha256": p.sha256} for p in pictures.training + pictures.validation],
         "history": trainer.history,
     }
+    folder = models / config.id
+    picture = io.BytesIO()
+    curves.draw_for(training, picture)
     files |= {
+        "curves.png": picture.getvalue(),
+        "CARD.md": card.card(training, card.kept_figures(folder / "CARD.md", training)).encode(),
         "tables.bin": table_bytes,
         "decode.toml": decode,
         "manifest.toml": manifest_toml(config, decode, files["encoder.onnx"]).encode(),
         "training.json": (json.dumps(training, indent=1) + "\n").encode(),
     }
-    folder = models / config.id
     write_folder(folder, files)
-    curves.draw_for(training, folder / "curves.png")
-    (folder / "CARD.md").write_text(card.card(training, card.kept_figures(folder / "CARD.md", training)))
     print(f"wrote {folder}: encoder {kind['encoder']}, decoder {kind['decoder']}, decoder digest {sha256(decode)[:16]}…")
     return folder
 

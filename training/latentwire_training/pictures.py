@@ -64,7 +64,10 @@ def licensed_paths(data: Path, config: Config) -> list[tuple[str, str]]:
     if not data.is_dir():
         raise SystemExit(f"DATA={data}: there is no such folder; it must hold {_wanted(config)} and {config.data.licence_list}")
     folders = [data / folder / "train" for folder in config.data.folders]
-    found = [p for folder in folders if folder.is_dir() for p in folder.iterdir() if p.suffix.lower() in SUFFIXES]
+    try:
+        found = [p for folder in folders if folder.is_dir() for p in folder.iterdir() if p.suffix.lower() in SUFFIXES]
+    except OSError as error:
+        raise SystemExit(f"{error.filename}: {error.strerror}; training must be able to read DATA") from None
     if not found:
         raise SystemExit(f"{' and '.join(map(str, folders))}: no picture there ({', '.join(sorted(SUFFIXES))}); `data.folders` of {config.id} names these folders below DATA")
     listing = data / config.data.licence_list
@@ -74,13 +77,19 @@ def licensed_paths(data: Path, config: Config) -> list[tuple[str, str]]:
             f"for example `{found[0].relative_to(data).as_posix()}<TAB>CC0-1.0`; pictures that it does not name are not read"
         )
     rows, other = [], set()
-    for number, line in enumerate(listing.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = listing.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SystemExit(f"{listing}: cannot be read: {error}; it must be UTF-8 text, `path<TAB>licence` a line") from None
+    for number, line in enumerate(lines, 1):
         if number == 1 or not line.strip():
             continue
         fields = line.split("\t")
         if len(fields) < 2:
             raise SystemExit(f"{listing}, line {number}: must be `path<TAB>licence`, found {line[:80]!r}")
         path, licence = fields[:2]
+        if ".." in Path(path).parts:
+            raise SystemExit(f"{listing}, line {number}: {path!r} must not hold `..`: name the picture by its place below DATA")
         if not any(path.startswith(f"{folder}/train/") for folder in config.data.folders):
             continue
         if licence in config.data.licences:
@@ -93,6 +102,13 @@ def licensed_paths(data: Path, config: Config) -> list[tuple[str, str]]:
     return sorted(set(rows))
 
 
+def _test_digests(data: Path, config: Config) -> set[str]:
+    """SHA-256 of the pictures of the test splits, which must not train under another name either."""
+    folders = [data / folder / "test" for folder in config.data.folders]
+    files = [p for folder in folders if folder.is_dir() for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()]
+    return {hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
 def _wanted(config: Config) -> str:
     return ", ".join(f"{folder}/train/" for folder in config.data.folders)
 
@@ -100,9 +116,11 @@ def _wanted(config: Config) -> str:
 def load(data: Path, config: Config) -> Pictures:
     """Reads the pictures and splits them by a hash of the name, so that the split is the same on every run.
 
-    A picture that cannot be read, or is smaller than a crop, is left out and named; a run ends only where too few remain.
+    A picture that cannot be read, is smaller than a crop, or lies in a test split as well, is left out and named; a run ends only where
+    too few remain.
     """
     training, validation, left_out = [], [], []
+    tested = _test_digests(data, config)
     for path, licence in licensed_paths(data, config):
         try:
             raw = (data / path).read_bytes()
@@ -117,7 +135,11 @@ def load(data: Path, config: Config) -> Pictures:
         if min(pixels.shape[:2]) < config.crops.size:
             left_out.append((path, f"{pixels.shape[1]}x{pixels.shape[0]} is smaller than a crop of {config.crops.size}x{config.crops.size}"))
             continue
-        picture = Picture(path, licence, hashlib.sha256(raw).hexdigest(), pixels, grey)
+        digest = hashlib.sha256(raw).hexdigest()
+        if digest in tested:
+            left_out.append((path, "the very same file lies in a test split: it must not train"))
+            continue
+        picture = Picture(path, licence, digest, pixels, grey)
         (validation if _draw(path) < config.data.validation_percent else training).append(picture)
     found = Pictures(training, validation, left_out)
     if len(training) + len(validation) < 2:

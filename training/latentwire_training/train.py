@@ -9,12 +9,15 @@ numbers that an uninterrupted run would have had (one thread, same machine).
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import shutil
 import signal
+import tempfile
 import time
 from pathlib import Path
+from typing import TextIO
 
 import torch
 
@@ -27,6 +30,7 @@ from .trainer import NotFinite, Trainer, save
 from .trainer import read as read_checkpoint
 
 LEAST_FREE_BYTES = 64 << 20
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # What may differ between a checkpoint and the configuration without changing a single weight.
 WORDS = ("title", "not_for", "label", "choose", "dicom_modalities", "weights_licence", "modality", "data.attribution",
          "schedule.validate_every", "schedule.checkpoint_every", "quantiser.")
@@ -44,7 +48,7 @@ class Run:
     def stop(self, _signal: int = 0, _frame: object = None) -> None:
         """Ends the training after the step at hand; a second Ctrl-C ends it at once."""
         self.stopping = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        on_signals(signal.default_int_handler)
 
     def resume(self) -> None:
         """Takes up the checkpoint, if there is one, and notes what has changed since."""
@@ -114,41 +118,79 @@ def changes(state: dict, config: Config, pictures: Pictures) -> list[str]:
     return found
 
 
-def prepare_work(work: Path) -> None:
+def on_signals(handler) -> None:
+    for name in SIGNALS:
+        signal.signal(name, handler)
+
+
+def prepare_folder(name: str, folder: Path) -> None:
+    """Makes WORK or MODELS and writes a file there for a try: better refused now than after hours."""
     try:
-        work.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(work).free
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\0")
+        free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise SystemExit(f"WORK={work}: {error.strerror}; it must be a folder for checkpoints that can be written") from None
+        raise SystemExit(f"{name}={folder}: {error.strerror}; it must be a folder that can be written") from None
     if free < LEAST_FREE_BYTES:
-        raise SystemExit(f"WORK={work}: {free >> 20} MiB free, and a training wants {LEAST_FREE_BYTES >> 20} MiB for checkpoints and the model: make room")
+        raise SystemExit(f"{name}={folder}: {free >> 20} MiB free, and a training wants {LEAST_FREE_BYTES >> 20} MiB for checkpoints and the model: make room")
+
+
+def lock(work: Path, model: str) -> TextIO:
+    """Keeps a second training of the model out of WORK for as long as the file is open."""
+    file = (work / f"{model}.lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SystemExit(f"another training of {model} runs in WORK={work}: wait for its end, or pass another WORK folder") from None
+    return file
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="make train", description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True, help="an id of training/configs, or the path of a .toml file")
-    parser.add_argument("--data", type=Path, required=True, help="folder of pictures: folder/train/file, and the licence list")
+    parser.add_argument("--data", required=True, help="folder of pictures: folder/train/file, and the licence list")
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument("--models", type=Path, required=True, help="folder of model folders: <id>/ is written below it")
     parser.add_argument("--steps", type=int, help="instead of schedule.steps")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="processor threads (default: all)")
     arguments = parser.parse_args(argv)
     config = read_config(find(arguments.model), steps=arguments.steps)
-    torch.set_num_threads(max(1, arguments.threads))
-    prepare_work(arguments.work)
-    pictures = load(arguments.data, config)
+    if not arguments.data:
+        raise SystemExit(f"DATA= is missing: the folder that holds {', '.join(f'{folder}/train/' for folder in config.data.folders)} and {config.data.licence_list}")
+    if arguments.threads < 1:
+        raise SystemExit(f"THREADS={arguments.threads}: must be at least 1")
+    torch.set_num_threads(arguments.threads)
+    try:
+        train(config, Path(arguments.data), arguments.work, arguments.models)
+    except KeyboardInterrupt:
+        raise SystemExit(f"stopped; the same command goes on from the last checkpoint in {arguments.work}, if there is one") from None
+
+
+def train(config: Config, data: Path, work: Path, models: Path) -> None:
+    """The whole way from pictures to a model folder."""
+    on_signals(signal.default_int_handler)
+    prepare_folder("WORK", work)
+    prepare_folder("MODELS", models)
+    if (models / config.id).exists():
+        prepare_folder("MODELS", models / config.id)
+    with lock(work, config.id):
+        _train(config, load(data, config), work / f"{config.id}.pt", models)
+
+
+def _train(config: Config, pictures: Pictures, checkpoint: Path, models: Path) -> None:
     for line in pictures.report_left_out():
         print(line)
     print(f"{config.id}: {len(pictures.training)} training and {len(pictures.validation)} validation pictures, {config.schedule.steps} steps")
 
-    run = Run(config, pictures, arguments.work / f"{config.id}.pt")
+    run = Run(config, pictures, checkpoint)
     run.resume()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, run.stop)
+    on_signals(run.stop)
     run.train()
+    on_signals(signal.default_int_handler)
     if run.saved_step is None:
         run.save()
-    folder = export.export(run.trainer, pictures, arguments.models)
+    folder = export.export(run.trainer, pictures, models)
     print(f"wrote {folder / 'curves.png'} and {folder / 'CARD.md'}")
     for line in pictures.report_left_out():
         print(line)

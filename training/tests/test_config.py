@@ -57,6 +57,8 @@ def test_a_value_of_the_file_is_the_value_of_the_configuration(config_file):
         ("size = 32", "size = 32\nscale = [0.9, 0.5]", "`crops.scale`", "[least, largest]"),
         ("batch = 2", 'batch = "two"', "`schedule.batch`", "found 'two'"),
         ("steps = 12", "steps = 0", "`schedule.steps`", "found 0"),
+        ("steps = 12", "steps = -12", "`schedule.steps`", "1..10000000, found -12"),
+        ("steps = 12", "steps = 12\nseed = -1", "`schedule.seed`", "0..2147483647, found -1"),
         ("steps = 12", "steps = 12\nlearning_rate = nan", "`schedule.learning_rate`", "found nan"),
         ("rounded_share = 0.25", "rounded_share = 0.8", "`schedule.plain_share`", "1.05"),
         ("[crops]", "[crop]", "`crop`", "did you mean `crops`?"),
@@ -92,7 +94,7 @@ def test_what_is_not_toml_is_refused(config_file):
 def test_a_model_is_found_by_id_or_by_path(config_file):
     assert find("ae224-fundus") == CONFIGS / "ae224-fundus.toml"
     assert find(str(config_file)) == config_file
-    for unknown, says in (("ae224-fundos", "did you mean ae224-fundus"), ("../configs/ae224-fundus", "unknown MODEL"), ("no/such.toml", "no such file")):
+    for unknown, says in (("", "MODEL= is missing"), ("ae224-fundos", "did you mean ae224-fundus"), ("../configs/ae224-fundus", "unknown MODEL"), ("no/such.toml", "no such file")):
         with pytest.raises(ConfigError) as refused:
             find(unknown)
         assert says in str(refused.value) and "ae224-brain" in str(refused.value), refused.value

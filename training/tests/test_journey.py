@@ -105,12 +105,16 @@ def test_the_shipped_models_cards_can_be_written_again_with_their_figures(model,
     curves.draw_for(training, tmp_path / "curves.png")
 
 
-def test_figures_of_pictures_that_were_trained_with_are_refused(trained):
+def test_figures_of_pictures_that_were_trained_with_are_refused(trained, tmp_path):
     training = json.loads((trained[0] / "models" / MODEL / "training.json").read_text())
     line = {"path": training["pictures"][0]["path"], "status": "would_send", "mode": "latent", "model": MODEL,
             "ssim": 0.9, "psnr_db": 30.0, "coded_bytes": 10, "width": 10, "height": 10, "frames": 1}  # fmt: skip
     with pytest.raises(SystemExit, match="trained or validated with"):
         card.inspect_figures([line], training, "here")
+    renamed = tmp_path / "renamed_1.png"
+    renamed.write_bytes((trained[0] / "data" / training["pictures"][0]["path"]).read_bytes())
+    with pytest.raises(SystemExit, match="renamed_1.png was trained or validated with"):
+        card.inspect_figures([{**line, "path": str(renamed)}], training, "here")
     with pytest.raises(SystemExit, match="mode exact"):
         card.inspect_figures([{**line, "path": "waves/test/x_1.png", "mode": "exact"}], training, "here")
     text = card.inspect_figures([{**line, "path": "waves/test/x_1.png"}, {**line, "path": "waves/test/y_1.png", "ssim": 0.98}], training, "here")

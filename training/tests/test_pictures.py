@@ -59,6 +59,34 @@ def test_a_missing_or_crooked_licence_list_is_refused(data, config_file):
         load(data, read(config_file))
 
 
+def test_a_licence_list_that_is_no_text_or_leaves_the_folder_is_refused(data, config_file):
+    listing = data / "OPEN.tsv"
+    good = listing.read_text()
+    listing.write_text(good + "waves/train/../test/sine_t.png\tCC0-1.0\n")
+    with pytest.raises(SystemExit, match=r"OPEN.tsv, line 12: 'waves/train/../test/sine_t.png' must not hold `..`"):
+        load(data, read(config_file))
+    listing.write_bytes(good.encode("utf-16"))
+    with pytest.raises(SystemExit, match=r"OPEN.tsv: cannot be read.*must be UTF-8 text"):
+        load(data, read(config_file))
+
+
+def test_a_test_picture_under_another_name_does_not_train(data, config_file):
+    (data / "waves/test").mkdir()
+    (data / "waves/test/other_name.png").write_bytes((data / "waves/train/sine_1.png").read_bytes())
+    found = load(data, read(config_file))
+    assert len(names(found)) == 9 and "sine_1.png" not in names(found)
+    assert found.left_out == [("waves/train/sine_1.png", "the very same file lies in a test split: it must not train")]
+
+
+def test_what_is_no_picture_is_passed_over_unless_the_list_names_it(data, config_file):
+    (data / "waves/train/notes.txt").write_text("no picture")
+    assert load(data, read(config_file)).left_out == []
+    with (data / "OPEN.tsv").open("a") as file:
+        file.write("waves/train/notes.txt\tCC0-1.0\n")
+    ((path, why),) = load(data, read(config_file)).left_out
+    assert path == "waves/train/notes.txt" and why.startswith("cannot be read: cannot identify image file")
+
+
 def test_an_empty_or_missing_folder_is_refused(data, config_file, tmp_path):
     config = read(config_file)
     for picture in (data / "waves/train").iterdir():

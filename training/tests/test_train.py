@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import resource
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from latentwire_training import train as train_module
 from latentwire_training.config import read as read_config
 from latentwire_training.pictures import load
 from latentwire_training.progress import Progress
-from latentwire_training.train import Run, main, prepare_work
+from latentwire_training.export import write_folder
+from latentwire_training.train import Run, lock, main, prepare_folder
 from latentwire_training.trainer import read as read_checkpoint
 
 
@@ -159,20 +161,110 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_whole(data, config_file, tmp_
     assert make_run(data, config_file, tmp_path / "work").trainer.step == 4
 
 
-def test_a_work_folder_that_is_none_or_has_no_room_is_refused(tmp_path, monkeypatch):
+@pytest.fixture
+def largest_file():
+    """Sets how large a file may become, in bytes; it stands for a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_folder_that_is_none_or_takes_no_file_or_has_no_room_is_refused(tmp_path, monkeypatch, largest_file):
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit, match=r"WORK=.*file: .*can be written"):
-        prepare_work(tmp_path / "file")
+        prepare_folder("WORK", tmp_path / "file")
+    largest_file(0)
+    with pytest.raises(SystemExit, match=r"MODELS=.*models: File too large; it must be a folder that can be written"):
+        prepare_folder("MODELS", tmp_path / "models")
+    largest_file(resource.RLIM_INFINITY)
     usage = shutil._ntuple_diskusage(10**12, 10**12, 5 << 20)
     monkeypatch.setattr(train_module.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(SystemExit, match=r"5 MiB free.*64 MiB"):
-        prepare_work(tmp_path / "work")
+        prepare_folder("WORK", tmp_path / "work")
 
 
-def test_an_unknown_model_is_refused_before_anything_is_written(tmp_path):
-    with pytest.raises(SystemExit, match=r"unknown MODEL 'ae224-eye'.*ae224-fundus"):
-        main(["--model", "ae224-eye", "--data", str(tmp_path), "--work", str(tmp_path / "w"), "--models", str(tmp_path / "m")])
-    assert not any(tmp_path.iterdir())
+def test_a_full_disk_leaves_the_earlier_model_whole(tmp_path, largest_file):
+    old = {"decode.toml": b"old", "curves.png": b"old", "CARD.md": b"old"}
+    write_folder(tmp_path / "model", old)
+    largest_file(1000)
+    with pytest.raises(SystemExit, match=r"cannot write the model to .*model: File too large; the checkpoint is kept"):
+        write_folder(tmp_path / "model", {"decode.toml": b"new", "curves.png": b"n" * 2000, "CARD.md": b"new"})
+    assert {p.name: p.read_bytes() for p in (tmp_path / "model").iterdir()} == old
+
+
+@pytest.fixture
+def command(data, config_file, tmp_path):
+    """`make train` as a call in this process; what it did to signals is undone."""
+    before = {name: signal.getsignal(name) for name in train_module.SIGNALS}
+
+    def call(**changed: str) -> None:
+        given = {"model": str(config_file), "data": str(data), "work": str(tmp_path / "work"), "models": str(tmp_path / "models"), "threads": "1"} | changed
+        main([word for key, value in given.items() for word in (f"--{key}", value)])
+
+    yield call
+    for name, handler in before.items():
+        signal.signal(name, handler)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"model": ""}, r"^MODEL= is missing: it is one of ae224-brain, "),
+        ({"model": "ae224-eye"}, r"^unknown MODEL 'ae224-eye'.*ae224-fundus"),
+        ({"data": ""}, r"^DATA= is missing: the folder that holds waves/train/ and OPEN.tsv$"),
+        ({"steps": "-3"}, r"tiny.toml: `schedule.steps` must lie in 1..10000000, found -3$"),
+        ({"threads": "0"}, r"^THREADS=0: must be at least 1$"),
+    ],
+)
+def test_a_wrong_call_is_refused_in_one_sentence_before_anything_is_written(command, tmp_path, changed, says):
+    with pytest.raises(SystemExit, match=says) as refused:
+        command(**changed)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "work").exists() and not (tmp_path / "models").exists()
+
+
+def test_a_target_that_takes_no_file_is_refused_before_the_training(command, tmp_path):
+    (tmp_path / "models").write_text("in the way")
+    with pytest.raises(SystemExit, match=r"^MODELS=.*models: File exists; it must be a folder that can be written$"):
+        command()
+    (tmp_path / "models").unlink()
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/ae224-tiny").write_text("in the way")
+    with pytest.raises(SystemExit, match=r"^MODELS=.*models/ae224-tiny: File exists"):
+        command()
+    assert not list((tmp_path / "work").glob("*.pt"))
+
+
+def test_two_trainings_of_a_model_do_not_share_a_work_folder(command, tmp_path):
+    (tmp_path / "work").mkdir()
+    with lock(tmp_path / "work", "ae224-tiny"):
+        with pytest.raises(SystemExit, match=r"^another training of ae224-tiny runs in WORK=.*pass another WORK folder$"):
+            command()
+    lock(tmp_path / "work", "ae224-tiny").close()
+
+
+@pytest.mark.parametrize("name", train_module.SIGNALS)
+def test_an_interrupt_of_the_export_is_one_sentence_and_the_same_command_ends_the_work(command, tmp_path, monkeypatch, capsys, name):
+    monkeypatch.setattr(train_module.export, "export", lambda *_: signal.raise_signal(name))
+    with pytest.raises(SystemExit, match=r"^stopped; the same command goes on from the last checkpoint in .*work"):
+        command()
+    monkeypatch.undo()
+    command()
+    assert "ae224-tiny.pt, step 12" in capsys.readouterr().out and (tmp_path / "models/ae224-tiny/CARD.md").is_file()
+
+
+def test_a_second_interrupt_ends_a_step_at_once(data, config_file, tmp_path):
+    run = make_run(data, config_file, tmp_path / "work")
+    before = {name: signal.getsignal(name) for name in train_module.SIGNALS}
+    try:
+        train_module.on_signals(run.stop)
+        signal.raise_signal(signal.SIGTERM)
+        assert run.stopping
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 class Screen(io.StringIO):
