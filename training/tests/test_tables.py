@@ -104,6 +104,14 @@ def test_calibrated_tables_code_a_known_source_near_its_entropy():
     assert entropy * 0.99 < found < entropy * 1.03, (found, entropy)
 
 
+def test_very_few_latents_still_give_whole_tables():
+    channels = tables.integer_channels(ContextModel(3))
+    tables.calibrate(channels, [np.zeros((3, 4, 4), np.int64)])
+    for channel in channels:
+        assert len(channel.tables) == (len(channel.thresholds) + 1) * tables.FRACTIONS
+        assert all(counts.sum() == 65_536 and counts.min() >= 1 for _, counts in channel.tables)
+
+
 def test_the_file_holds_what_the_channels_hold():
     torch.manual_seed(4)
     channels = tables.integer_channels(ContextModel(2))
