@@ -4,6 +4,7 @@
 //! Link ─► Workplace   a temporary folder: fresh keys, trust store, data, logs      (`latentwire keys`, `trust`)
 //!      ├► Receiver    receiver-svc, ready                                         (/readyz)
 //!      └► Sender      sender-svc, ready, with the receiver as its only destination
+//! Gateway, Modality   pacs-gateway before a sender, and who stores there
 //! link.send(...), link.get(...)  ─►  Run      what `latentwire` answered: exit code, JSON lines, errors
 //! ```
 //!
@@ -17,13 +18,17 @@
 pub mod admin;
 pub mod binaries;
 pub mod client;
+pub mod gateway;
 pub mod link;
+pub mod modality;
 pub mod outcome;
 pub mod pictures;
 pub mod process;
 pub mod run;
 pub mod workplace;
 
+pub use gateway::Gateway;
 pub use link::{Link, Receiver, Sender};
+pub use modality::{Instance, Modality};
 pub use run::Run;
 pub use workplace::Workplace;

@@ -60,6 +60,7 @@ fn the_default_ports_are_those_of_the_documents() {
     let ports = [
         ("sender-svc", &["127.0.0.1:50051", "127.0.0.1:9451"][..]),
         ("receiver-svc", &["127.0.0.1:50061", "127.0.0.1:50062", "127.0.0.1:9461"]),
+        ("pacs-gateway", &["127.0.0.1:11112", "127.0.0.1:9471"]),
     ];
     for (name, expected) in ports {
         let mut command =
@@ -74,6 +75,11 @@ fn the_default_ports_are_those_of_the_documents() {
     }
 }
 
-fn programs() -> [Command; 3] {
-    [sender_svc::Config::command(), receiver_svc::Config::command(), latentwire_cli::args::Cli::command()]
+fn programs() -> [Command; 4] {
+    [
+        sender_svc::Config::command(),
+        receiver_svc::Config::command(),
+        pacs_gateway::Config::command(),
+        latentwire_cli::args::Cli::command(),
+    ]
 }
