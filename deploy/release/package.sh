@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the tarball and the .deb out of built binaries. The same inputs give the same bytes.
 #
-#   deploy/release/package.sh --binaries FOLDER --output FOLDER [--work FOLDER] [--fast]
+#   deploy/release/package.sh --binaries FOLDER --output FOLDER [--fast]
 #
 #   OUTPUT/latentwire-VERSION-x86_64-linux.tar.gz    unpack anywhere and run, or run its install.sh
 #   OUTPUT/latentwire_VERSION_amd64.deb              Debian 12 or later
@@ -54,9 +54,9 @@ work=$(mktemp -d -- "${TMPDIR:-/tmp}/latentwire-package.XXXXXX")
 trap 'rm -rf -- "$work"' EXIT
 umask 022
 
-# lay_out ROOT PREFIX: what both packages hold, below ROOT/PREFIX.
+# What both packages hold.
 lay_out() {
-    local prefix=$1/$2 program
+    local prefix=$1 program
     local doc=$prefix/share/doc/latentwire
     install -d "$prefix/bin" "$prefix/lib/latentwire" "$prefix/share/latentwire" "$doc/onnxruntime" "$doc/examples"
     for program in "${programs[@]}"; do
@@ -80,7 +80,7 @@ complete_and_explain() {
     local prefix=$1 command=$1/bin/latentwire role
     install -d "$prefix/share/man/man1" "$prefix/share/bash-completion/completions" "$prefix/share/zsh/vendor-completions" \
         "$prefix/share/fish/vendor_completions.d"
-    "$command" man --output "$prefix/share/man/man1"
+    "$command" man --output "$prefix/share/man/man1" >/dev/null
     "$command" completions bash >"$prefix/share/bash-completion/completions/latentwire"
     "$command" completions zsh >"$prefix/share/zsh/vendor-completions/_latentwire"
     "$command" completions fish >"$prefix/share/fish/vendor_completions.d/latentwire.fish"
@@ -100,9 +100,12 @@ as_of() {
 python3 "$here/licences.py" "${crates[@]}" >"$work/THIRD_PARTY_LICENCES.txt"
 python3 scripts/sbom.py -o "$work/sbom.cdx.json" --onnxruntime "$library"
 
+lay_out "$work/both"
+
 # The tarball: one folder that runs where it is unpacked, and what install.sh needs.
 name=latentwire-$version-x86_64-linux
-lay_out "$work/tar/$name" .
+install -d "$work/tar/$name"
+cp -R "$work/both/." "$work/tar/$name/"
 install -m 644 LICENSE LICENSE-APACHE LICENSE-MIT "$work/tar/$name/"
 install -m 755 "$here/install.sh" "$work/tar/$name/"
 cp -R --no-preserve=mode,ownership "$here/etc" "$work/tar/$name/etc"
@@ -114,7 +117,8 @@ tar --create --format=ustar --sort=name --owner=0 --group=0 --numeric-owner --mt
 
 # The .deb.
 root=$work/deb
-lay_out "$root" usr
+install -d "$root"
+mv "$work/both" "$root/usr"
 doc=$root/usr/share/doc/latentwire
 install -d "$root/etc/latentwire" "$root/usr/lib/systemd/system" "$root/usr/lib/sysusers.d" "$root/usr/share/lintian/overrides" "$root/DEBIAN"
 install -m 644 "$here"/etc/* "$root/etc/latentwire/"

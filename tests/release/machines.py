@@ -15,6 +15,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -27,7 +28,7 @@ ADDED = {
     "tools": ["systemd", "systemd-container", "lintian"],
 }
 ENVIRONMENT = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"]
-# What a machine may take to boot or to stop on a busy computer.
+# What a machine may take to boot, or to be gone, on a busy computer.
 PATIENCE = 180
 
 
@@ -45,12 +46,34 @@ def shell(command: str, **options) -> subprocess.CompletedProcess:
 
 
 @contextlib.contextmanager
-def alone(name: str):
-    """One run at a time in this checkout; the lock goes with the process."""
+def locked(name: str):
+    """One at a time in this checkout; the lock goes with the process."""
     KEPT.mkdir(parents=True, exist_ok=True)
     with open(KEPT / f"{name}.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def alone():
+    """The only test with machines in this checkout. Cleans up when it is told to end, and after one that could not."""
+    with locked("test"):
+        for stop in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(stop, end_in_order)
+        for cgroup in own_cgroup().glob("latentwire-*"):
+            kill_all(cgroup)
+            remove_cgroup(cgroup)
+        for left in KEPT.glob("copy.*"):
+            shell(f"rm -rf --one-file-system '{left}'")
+        yield
+
+
+def end_in_order(stop: int, _frame) -> None:
+    """Leaves every `with` and `finally` on its way out; a second signal does not cut that short."""
+    for other in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    print(f"ended by {signal.Signals(stop).name}: cleaning up", file=sys.stderr, flush=True)
+    sys.exit(128 + stop)
 
 
 def needs(*programs: str) -> None:
@@ -69,7 +92,7 @@ def root(name: str) -> Path:
     """The root folder of this name, made at the first call; not to be written to."""
     folder, made_of = KEPT / name, KEPT / f"{name}.json"
     wanted = json.dumps(ADDED[name])
-    with alone("roots"):
+    with locked("roots"):
         if folder.is_dir() and made_of.is_file() and made_of.read_text(encoding="utf-8") == wanted:
             return folder
         made = subprocess.run([CHECKOUT / "scripts/base-image.sh", "--archive"], check=False, text=True, stderr=subprocess.PIPE)
@@ -231,15 +254,17 @@ class Machine:
         return self.run("journalctl --no-pager -o short-precise -n 60", check=False)
 
     def stop(self) -> None:
-        """Shuts it down in order; what does not go in time is killed."""
+        """Ends it at once, as a power cut does: it is a throw-away copy."""
         if self.process is None:
             return
-        self.process.send_signal(signal.SIGTERM)
+        if self.leader:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.leader, signal.SIGKILL)
+        else:
+            self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            if self.leader:
-                os.kill(self.leader, signal.SIGKILL)
             self.process.kill()
             self.process.wait()
         self.process, self.leader = None, 0
@@ -266,6 +291,19 @@ def own_cgroup() -> Path:
     return Path("/sys/fs/cgroup" + unified.removeprefix("0::"))
 
 
+def kill_all(cgroup: Path) -> None:
+    """Ends what an earlier run left running in its control group."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        pids = [pid for file in cgroup.rglob("cgroup.procs") for pid in file.read_text(encoding="utf-8").split()]
+        if not pids:
+            return
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                os.kill(int(pid), signal.SIGKILL)
+        time.sleep(0.1)
+
+
 def remove_cgroup(folder: Path) -> None:
     # The innermost first. What still has processes stays, and harms nobody.
     for below in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
@@ -276,7 +314,7 @@ def remove_cgroup(folder: Path) -> None:
 
 
 class Networks:
-    """Named network namespaces that were made here and go again, with whatever an earlier, killed run left in them."""
+    """Named network namespaces that are made here and go again, with whatever an earlier, killed run left in them."""
 
     def __init__(self, *names: str):
         self.names = names
