@@ -5,6 +5,7 @@ An int8 half ships where the validation pictures lose at most `quantiser.int8_to
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -292,3 +293,5 @@ def write_folder(folder: Path, files: dict[str, bytes]) -> None:
     finally:
         for temporary, _ in staged:
             temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is not empty: all is well
+            folder.rmdir()

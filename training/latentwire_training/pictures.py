@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from .config import Config, Crops
 
@@ -129,6 +129,9 @@ def load(data: Path, config: Config) -> Pictures:
                     raise ValueError(f"mode {image.mode}, and training reads 8-bit pictures: convert it first")
                 grey = image.mode in ("L", "1")
                 pixels = np.asarray(image.convert("RGB"))
+        except UnidentifiedImageError:
+            left_out.append((path, "cannot be read: it is no picture of a format that is known here"))
+            continue
         except Exception as error:  # Pillow's readers raise of many kinds, and one broken file must not end a run
             left_out.append((path, f"cannot be read: {str(error).replace(str(data / path), 'the file')}"))
             continue
@@ -143,8 +146,8 @@ def load(data: Path, config: Config) -> Pictures:
         (validation if _draw(path) < config.data.validation_percent else training).append(picture)
     found = Pictures(training, validation, left_out)
     if len(training) + len(validation) < 2:
-        lines = "\n".join(found.report_left_out())
-        raise SystemExit(f"{data}: {len(training) + len(validation)} usable picture of {config.id}, and training needs at least two, one of them to validate\n{lines}")
+        first = f"{data}: {len(training) + len(validation)} usable picture(s) of {config.id}, and training needs at least two, one of them to validate"
+        raise SystemExit("\n".join([first, *found.report_left_out()]))
     # Few pictures may all fall on one side: move the one nearest to the border.
     if not validation:
         validation.append(training.pop(min(range(len(training)), key=lambda i: _draw(training[i].path))))

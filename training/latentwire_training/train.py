@@ -16,8 +16,8 @@ import shutil
 import signal
 import tempfile
 import time
+import typing
 from pathlib import Path
-from typing import TextIO
 
 import torch
 
@@ -136,7 +136,7 @@ def prepare_folder(name: str, folder: Path) -> None:
         raise SystemExit(f"{name}={folder}: {free >> 20} MiB free, and a training wants {LEAST_FREE_BYTES >> 20} MiB for checkpoints and the model: make room")
 
 
-def lock(work: Path, model: str) -> TextIO:
+def lock(work: Path, model: str) -> typing.TextIO:
     """Keeps a second training of the model out of WORK for as long as the file is open."""
     file = (work / f"{model}.lock").open("w")
     try:
@@ -146,8 +146,15 @@ def lock(work: Path, model: str) -> TextIO:
     return file
 
 
+class Parser(argparse.ArgumentParser):
+    """Answers a wrong argument in one line."""
+
+    def error(self, message: str) -> typing.NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="make train", description=__doc__.split("\n")[0])
+    parser = Parser(prog="make train", description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True, help="an id of training/configs, or the path of a .toml file")
     parser.add_argument("--data", required=True, help="folder of pictures: folder/train/file, and the licence list")
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints")

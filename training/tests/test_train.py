@@ -190,6 +190,9 @@ def test_a_full_disk_leaves_the_earlier_model_whole(tmp_path, largest_file):
     with pytest.raises(SystemExit, match=r"cannot write the model to .*model: File too large; the checkpoint is kept"):
         write_folder(tmp_path / "model", {"decode.toml": b"new", "curves.png": b"n" * 2000, "CARD.md": b"new"})
     assert {p.name: p.read_bytes() for p in (tmp_path / "model").iterdir()} == old
+    with pytest.raises(SystemExit, match=r"cannot write the model"):
+        write_folder(tmp_path / "first", {"curves.png": b"n" * 2000})
+    assert not (tmp_path / "first").exists(), "an empty folder is no model, and services would stumble over it"
 
 
 @pytest.fixture
@@ -221,6 +224,13 @@ def test_a_wrong_call_is_refused_in_one_sentence_before_anything_is_written(comm
         command(**changed)
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "work").exists() and not (tmp_path / "models").exists()
+
+
+def test_a_number_that_is_none_is_refused_in_one_line(command, capsys):
+    with pytest.raises(SystemExit) as refused:
+        command(steps="ten")
+    assert refused.value.code == 2
+    assert capsys.readouterr().err == "make train: argument --steps: invalid int value: 'ten'\n"
 
 
 def test_a_target_that_takes_no_file_is_refused_before_the_training(command, tmp_path):
