@@ -18,6 +18,7 @@ use crate::{
     args::{GetArgs, TransferId, is_standard_stream},
     connect::connect,
     failure::{Exit, Failure},
+    file_digest::FileDigest,
     image::image_json,
     paths::display,
     terminal::Terminal,
@@ -27,7 +28,8 @@ use crate::{
 /// Fetches one image to a file, which appears whole and checked, or not at all.
 ///
 /// # Errors
-/// The receiver does not know the id, what arrives is not what its header promises, or the file cannot be written.
+/// The receiver does not know the id, what arrives is not what its header promises, the file cannot be written, or one of
+/// its name holds something else.
 pub async fn get(args: GetArgs, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
     let to_standard_output = is_standard_stream(&args.output);
     if to_standard_output && args.json {
@@ -61,9 +63,22 @@ pub async fn get(args: GetArgs, terminal: &mut Terminal<'_>) -> Result<Exit, Fai
     if !ending_fits(&target, &header.format) {
         terminal.note(&format!("the image is a {} file; {} says otherwise", header.format, target.display()));
     }
-    let mut file = WholeFile::create(&target)?;
-    download(&mut responses, &header, |chunk| file.write(chunk)).await?;
-    file.keep()?;
+    if !args.overwrite && target.symlink_metadata().is_ok() {
+        if !holds(&target, &header.file_sha256) {
+            return Err(taken(&target));
+        }
+        terminal.note(&format!("{} holds this image already", target.display()));
+    } else {
+        let mut file = WholeFile::create(&target)?;
+        download(&mut responses, &header, |chunk| file.write(chunk)).await?;
+        if args.overwrite {
+            file.keep()?;
+        } else {
+            let came_meanwhile = |failure: &Failure| failure.code == "ALREADY_EXISTS";
+            file.keep_new()
+                .map_err(|failure| if came_meanwhile(&failure) { taken(&target) } else { failure })?;
+        }
+    }
     if args.json {
         let object = json!({
             "path": display(&target),
@@ -129,6 +144,19 @@ async fn download(
 
 fn damaged(message: &str) -> Failure {
     Failure::rejected("DATA_LOSS", "STREAM_TRUNCATED", &format!("{message}; nothing was written, try again"))
+}
+
+/// Whether a file has this SHA-256.
+fn holds(file: &Path, sha256: &[u8]) -> bool {
+    FileDigest::of(file).is_ok_and(|digest| digest.is(sha256))
+}
+
+fn taken(target: &Path) -> Failure {
+    let message = format!(
+        "{} exists and holds something else: name another file, or pass --overwrite",
+        target.display()
+    );
+    Failure::new("ALREADY_EXISTS", "LOCAL_FILE", message, Exit::Local)
 }
 
 /// Where the image goes: the file named, or a file in the folder named.

@@ -33,7 +33,7 @@ impl Interrupt {
 ///
 /// # Errors
 /// The command's own, or that it was interrupted.
-pub async fn or(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+pub async fn or<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let mut interrupt = Interrupt::listen()?;
     tokio::select! {
         ended = command => ended,

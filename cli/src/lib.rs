@@ -20,6 +20,7 @@ mod connect;
 mod contact_sheet;
 mod doctor;
 pub mod failure;
+mod file_digest;
 mod get;
 mod health;
 mod image;

@@ -55,7 +55,7 @@ pub fn local(args: &ModelsArgs, terminal: &mut Terminal<'_>) -> Result<Exit, Fai
         if args.json {
             terminal.print(&format!("{}\n", found.object()))?;
         } else if terminal.quiet() {
-            if let Ok(model) = &found.model {
+            if let (Ok(model), None) = (&found.model, found.problem()) {
                 terminal.print(&format!("{}\n", model.id))?;
             }
         } else {

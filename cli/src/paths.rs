@@ -31,6 +31,8 @@ pub struct Selection {
     pub skipped: usize,
     /// Files that were named more than once.
     pub repeated: usize,
+    /// The first pattern that matches nothing.
+    pub unmatched: Option<PathBuf>,
 }
 
 impl Selection {
@@ -87,16 +89,34 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
+/// The files that [`search`] finds; there must be some.
+///
+/// # Errors
+/// As [`search`]; or a pattern matches nothing, or there is no picture in any of the folders.
+pub fn select(paths: &[PathBuf]) -> Result<Selection, Failure> {
+    let found = search(paths)?;
+    if let Some(pattern) = &found.unmatched {
+        return Err(Failure::usage(format!("pattern {} matches no file", pattern.display())));
+    }
+    if found.files.is_empty() {
+        return Err(Failure::usage("there is no PNG, JPEG, TIFF or DICOM file in the folders named"));
+    }
+    Ok(found)
+}
+
 /// Finds the files: a named file is always taken, a folder gives the pictures in it and below, by their first bytes, and a
 /// pattern whatever it matches. Hidden files and links to folders are passed over.
 ///
 /// # Errors
-/// A folder cannot be read, a pattern is malformed or matches nothing, or there is no picture in any of the folders.
-pub fn select(paths: &[PathBuf]) -> Result<Selection, Failure> {
+/// A folder cannot be read, or a pattern is malformed.
+pub fn search(paths: &[PathBuf]) -> Result<Selection, Failure> {
     let mut found = Selection::default();
     for path in paths {
         match matches(path)? {
             Some(matching) => {
+                if matching.is_empty() {
+                    found.unmatched.get_or_insert(path.clone());
+                }
                 for path in matching {
                     take(&path, &mut found)?;
                 }
@@ -108,9 +128,6 @@ pub fn select(paths: &[PathBuf]) -> Result<Selection, Failure> {
     let all = found.files.len();
     found.files.retain(|file| seen.insert(file.clone()));
     found.repeated = all - found.files.len();
-    if found.files.is_empty() {
-        return Err(Failure::usage("there is no PNG, JPEG, TIFF or DICOM file in the folders named"));
-    }
     Ok(found)
 }
 
@@ -133,9 +150,6 @@ fn matches(path: &Path) -> Result<Option<Vec<PathBuf>>, Failure> {
     let entries = glob::glob_with(text, PATTERNS).map_err(|error| wrong(&error))?;
     let found: Vec<PathBuf> =
         entries.collect::<Result<_, _>>().map_err(|error| Failure::file(error.path(), error.error()))?;
-    if found.is_empty() {
-        return Err(Failure::usage(format!("pattern {text} matches no file")));
-    }
     Ok(Some(found))
 }
 
@@ -162,7 +176,12 @@ fn walk(folder: &Path, selection: &mut Selection) -> io::Result<()> {
 
 fn is_picture(path: &Path) -> io::Result<bool> {
     let mut start = Vec::new();
-    File::open(path)?.take(SNIFF_BYTES).read_to_end(&mut start)?;
+    match File::open(path) {
+        Ok(file) => file.take(SNIFF_BYTES).read_to_end(&mut start)?,
+        // It went away since the folder was listed.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
     Ok(Format::sniff(&start).is_some())
 }
 

@@ -10,7 +10,7 @@ use crate::{
     failure::{Exit, Failure},
     outcome::{ImageStatus, Outcome},
     progress::percent_saved,
-    table::{Cell, Column, Table, decimal, number, whole, words},
+    table::{Cell, Column, Layout, Table, decimal, number, whole, words},
     terminal::{self, Paint, Terminal},
 };
 
@@ -100,6 +100,76 @@ impl<'t, 'o> Results<'t, 'o> {
             self.terminal.print(&text)?;
         }
         Ok(exit(&self.outcomes))
+    }
+}
+
+/// The columns of images that are told one by one.
+const LIVE_COLUMNS: [Column; 7] = [
+    words("status").at_least(9),
+    words("mode").at_least(6),
+    words("model").at_least(12).rank(2),
+    number("original").at_least(10).rank(1),
+    number("sealed").at_least(9).rank(1),
+    number("SSIM").at_least(6),
+    words("image"),
+];
+
+/// The results of a command that runs on and on: each told when it comes, none kept.
+pub struct Live<'t, 'o> {
+    terminal: &'t mut Terminal<'o>,
+    json: bool,
+    report: Option<Report>,
+    layout: Layout,
+    head_due: bool,
+}
+
+impl<'t, 'o> Live<'t, 'o> {
+    /// None yet; `report` is the file of `--report`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn new(terminal: &'t mut Terminal<'o>, json: bool, report: Option<&Path>) -> Result<Self, Failure> {
+        let report = report.map(Report::create).transpose()?;
+        let layout = Table::new(&LIVE_COLUMNS).layout(terminal.width());
+        Ok(Self { terminal, json, report, layout, head_due: true })
+    }
+
+    /// Where the results go.
+    pub fn terminal(&mut self) -> &mut Terminal<'o> {
+        self.terminal
+    }
+
+    /// Tells what became of one image.
+    ///
+    /// # Errors
+    /// Standard output or the report cannot be written.
+    pub fn add(&mut self, outcome: &Outcome) -> Result<(), Failure> {
+        if let Some(error) = &outcome.error {
+            terminal::error(&format!("{}: {error}", outcome.path));
+        }
+        let line = outcome.to_json() + "\n";
+        if let Some(report) = &mut self.report {
+            report.line(&line)?;
+        }
+        if self.json {
+            return self.terminal.print(&line);
+        }
+        if self.terminal.quiet() {
+            return Ok(());
+        }
+        if std::mem::take(&mut self.head_due) {
+            self.terminal.print(&self.layout.header(&LIVE_COLUMNS))?;
+        }
+        let row = [
+            status(outcome.status),
+            outcome.mode.unwrap_or("-").into(),
+            outcome.model.clone().unwrap_or_else(|| "-".to_owned()).into(),
+            whole(outcome.original_bytes),
+            whole(outcome.sealed_bytes),
+            decimal(outcome.ssim, 4),
+            outcome.path.clone().into(),
+        ];
+        self.terminal.print(&self.layout.line(&LIVE_COLUMNS, &row))
     }
 }
 

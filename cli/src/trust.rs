@@ -1,6 +1,10 @@
 //! `latentwire trust`: the list of peers whose keys are pinned.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+};
 
 use latentwire_service::sealing::{CryptoError, Form, PublicKey, Role, Standing, TrustEntry, TrustStore};
 use latentwire_service::trust::{TrustFileError, load_trust};
@@ -12,7 +16,7 @@ use crate::{
     failure::{Exit, Failure},
     keys::public_key,
     terminal::{Paint, Terminal, paint},
-    whole_file::WholeFile,
+    whole_file::{WholeFile, folder_of},
 };
 
 /// Changes or lists a trust store; a running service reads the new one within seconds.
@@ -56,6 +60,7 @@ fn add(args: AddArgs, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         ..TrustEntry::new(args.name, key)
     };
     let file = &args.store.file;
+    let _alone = alone(file)?;
     let mut store = if file.exists() { load_trust(file)? } else { TrustStore::default() };
     store.add(entry)?;
     write(file, &store)?;
@@ -63,6 +68,7 @@ fn add(args: AddArgs, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
 }
 
 fn remove(args: &RemoveArgs, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    let _alone = alone(&args.store.file)?;
     let mut store = load_trust(&args.store.file)?;
     for key in chosen(&args.store.file, &store, &args.name, args.fingerprint.as_ref())? {
         store.remove_key(&key);
@@ -72,6 +78,7 @@ fn remove(args: &RemoveArgs, terminal: &mut Terminal<'_>) -> Result<(), Failure>
 }
 
 fn revoke(args: &RevokeArgs, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    let _alone = alone(&args.store.file)?;
     let mut store = load_trust(&args.store.file)?;
     let at = args.at.map_or_else(OffsetDateTime::now_utc, |moment| moment.0);
     let keys = chosen(&args.store.file, &store, &args.name, args.fingerprint.as_ref())?;
@@ -107,13 +114,24 @@ fn chosen(
     }
 }
 
+/// Waits until no other command changes a store of this folder: between reading and writing, its change would be lost.
+fn alone(file: &Path) -> Result<File, Failure> {
+    let fail = |error: io::Error| Failure::file(file, &error);
+    let folder = File::open(folder_of(file)).map_err(fail)?;
+    folder.lock().map_err(fail)?;
+    Ok(folder)
+}
+
 /// Replaces the store whole; only its owner may change it, since the services refuse it otherwise.
 fn write(file: &Path, store: &TrustStore) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt;
     let mut whole = WholeFile::create(file)?;
     whole.write(store.to_toml().as_bytes())?;
-    let mode = fs::metadata(file).map_or(0o644, |metadata| metadata.permissions().mode() & 0o755);
+    let old = fs::metadata(file).ok();
+    let mode = old.as_ref().map_or(0o644, |old| old.permissions().mode() & 0o755);
     whole.permissions(fs::Permissions::from_mode(mode))?;
+    // root may change what the service's user reads.
+    old.map_or(Ok(()), |old| whole.owner_of(&old))?;
     whole.keep()
 }
 

@@ -89,4 +89,4 @@ class Services:
         return json.loads(done.stdout.splitlines()[-1])
 
     def get(self, transfer_id: str, target: Path) -> None:
-        self.run("get", "--receiver", self.receiver_url, transfer_id, "-o", str(target))
+        self.run("get", "--overwrite", "--receiver", self.receiver_url, transfer_id, "-o", str(target))

@@ -174,11 +174,11 @@ impl Sender {
 }
 
 impl Receiver {
-    /// `latentwire get --json ID -o OUTPUT` from this receiver.
+    /// `latentwire get --json --overwrite ID -o OUTPUT` from this receiver.
     #[must_use]
     pub fn get(&self, id: &str, output: &Path) -> Run {
         let receiver = format!("http://{}", self.images);
-        let fixed = ["get", "--json", "--receiver", &receiver, id, "--output"].map(OsStr::new);
+        let fixed = ["get", "--json", "--overwrite", "--receiver", &receiver, id, "--output"].map(OsStr::new);
         Run::latentwire(fixed.into_iter().chain([output.as_os_str()]))
     }
 
@@ -232,7 +232,7 @@ impl Link {
         self.sender.send(paths, extra)
     }
 
-    /// `latentwire get --json ID -o OUTPUT`.
+    /// `latentwire get --json --overwrite ID -o OUTPUT`.
     #[must_use]
     pub fn get(&self, id: &str, output: &Path) -> Run {
         self.receiver.get(id, output)

@@ -16,8 +16,13 @@ Examples:
   env $(cat /etc/latentwire/receiver.env) latentwire doctor --role receiver
   latentwire doctor --json | jq -r 'select(.status != \"ok\") | .advice'
 
-Each line is OK, WARN or FAIL, and says what to do. Exit code 0 if nothing
-failed, 1 if something did. With --quiet only WARN and FAIL are printed.";
+Each line is OK, WARN or FAIL, and says what to do. With --quiet only WARN and
+FAIL are printed.
+
+Exit codes:
+  0  nothing failed; there may be warnings
+  1  something failed
+  2  the command line is wrong";
 
 /// `latentwire doctor ...`
 #[derive(Debug, Args)]

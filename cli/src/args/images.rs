@@ -13,8 +13,15 @@ Examples:
   latentwire get 00112233445566778899aabbccddeeff -o inbox/
   latentwire get 00112233445566778899aabbccddeeff -o - | dcmdump -
 
-The file appears whole and checked, or not at all. With --quiet nothing is
-printed.";
+The file appears whole and checked, or not at all. One that holds this image
+already is left as it is. With --quiet nothing is printed.
+
+Exit codes:
+  0  the image is in the file
+  1  receiver-svc has no such image or refuses, or what came is damaged
+  2  the command line is wrong
+  3  receiver-svc cannot be reached, or went away
+  4  the file exists and holds something else, or cannot be written";
 
 pub(super) const LIST_EXAMPLES: &str = "\
 Examples:
@@ -26,7 +33,13 @@ Examples:
   latentwire list --json | jq -s 'map(.stored_bytes) | add'
   latentwire list --quiet | xargs -I{} latentwire get {} -o inbox/
 
-With --quiet only ids are printed: image ids, or transfer ids.";
+With --quiet only ids are printed: image ids, or transfer ids.
+
+Exit codes:
+  0  everything is listed, be it nothing
+  1  the service refuses
+  2  the command line is wrong
+  3  the service cannot be reached, or went away";
 
 pub(super) const WATCH_EXAMPLES: &str = "\
 Examples:
@@ -39,7 +52,14 @@ Examples:
   # wait for one image
   latentwire watch --json --count 1
 
-With --quiet only ids are printed.";
+With --quiet only ids are printed.
+
+Exit codes:
+  0    --count lines are shown
+  1    the service refuses
+  2    the command line is wrong
+  3    the service cannot be reached, or went away (not with --reconnect)
+  130  interrupted by Ctrl-C (143: by SIGTERM)";
 
 /// `latentwire get ...`
 #[derive(Debug, Args)]
@@ -53,6 +73,9 @@ pub struct GetArgs {
     /// File to write, or an existing folder: then the file is named after the id and its format; - is standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
+    /// Replace a file of that name that holds something else.
+    #[arg(long)]
+    pub overwrite: bool,
     /// Give up after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,

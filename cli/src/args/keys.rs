@@ -33,14 +33,24 @@ Examples:
   # on the machine of receiver-svc
   latentwire keys generate --role receiver -o receiver.key
 
-With --quiet nothing is printed.";
+With --quiet nothing is printed.
+
+Exit codes:
+  0  the two files are made
+  2  the command line is wrong
+  4  a file is there already, or cannot be written";
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
   latentwire keys show sender.key.pub
   # the public key alone
   latentwire keys show --quiet sender.key
-  ssh clinic-b cat receiver.key.pub | latentwire keys show -";
+  ssh clinic-b cat receiver.key.pub | latentwire keys show -
+
+Exit codes:
+  0  the key is shown
+  2  the command line is wrong
+  4  the file cannot be read, is open to others, or holds no key";
 
 const ROTATE_EXAMPLES: &str = "\
 Examples:
@@ -49,7 +59,12 @@ Examples:
   # when they have pinned it; then restart sender-svc
   latentwire keys rotate --finish sender.key
 
-With --quiet nothing is printed.";
+With --quiet nothing is printed.
+
+Exit codes:
+  0  the next key is staged, or in its place
+  2  the command line is wrong
+  4  one is staged already, none is, or a file cannot be read or written";
 
 /// `latentwire keys generate ...`
 #[derive(Debug, Args)]

@@ -16,8 +16,14 @@ Examples:
   # what --model-pin of the services takes
   latentwire models --json | jq -r '.decoder_digest'
 
-Exit code 1 if a model of the folder does not load. With --quiet only the ids of
-models that load are printed.";
+With --quiet only the ids of models that load are printed.
+
+Exit codes:
+  0  every model loads
+  1  a model does not load, or sender-svc refuses
+  2  the command line is wrong
+  3  sender-svc cannot be reached (--sender)
+  4  the folder cannot be read, or holds no model";
 
 pub(super) const INSPECT_EXAMPLES: &str = "\
 Examples:
@@ -25,23 +31,38 @@ Examples:
   latentwire inspect --min-ssim 0.98 --below-floor reject 'archive/*.png'
   latentwire inspect --json chest.png | jq '{mode, coded_bytes, ssim}'
 
-No service needs to run. Exit code 0 only if no image would be rejected. With
---quiet only errors are printed.";
+No service needs to run. With --quiet only errors are printed.
+
+Exit codes:
+  0  every image would be sent
+  1  an image would be rejected, or its file cannot be read
+  2  the command line is wrong, or there is nothing to inspect
+  4  the models or ONNX Runtime cannot be loaded";
 
 pub(super) const HEALTH_EXAMPLES: &str = "\
 Examples:
   latentwire health http://127.0.0.1:50051
   latentwire health 127.0.0.1:50061 --service latentwire.v1.TransferService
 
-Exit code 0 if it serves, 1 if it answers and does not serve, 3 if nobody
-answers. With --quiet nothing is printed.";
+With --quiet nothing is printed but errors.
+
+Exit codes:
+  0  it serves
+  1  it answers and does not serve, or has no such service
+  2  the command line is wrong
+  3  nobody answers";
 
 pub(super) const CONTACT_SHEET_EXAMPLES: &str = "\
 Examples:
   latentwire contact-sheet -o sheet.png --original-dir sent --received-dir got
   latentwire contact-sheet -o sheet.png --pairs a.png=got/a.png b.dcm=got/b.dcm
 
-With --quiet nothing is printed.";
+With --quiet nothing is printed.
+
+Exit codes:
+  0  the sheet is drawn
+  2  the command line is wrong, or the folders have no picture in common
+  4  a file cannot be read or written, or a pair differs in shape";
 
 pub(super) const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -50,12 +71,21 @@ Examples:
   # zsh, into a folder of $fpath
   latentwire completions zsh > ~/.zfunc/_latentwire
   # fish
-  latentwire completions fish > ~/.config/fish/completions/latentwire.fish";
+  latentwire completions fish > ~/.config/fish/completions/latentwire.fish
+
+Exit codes:
+  0  the script is printed
+  2  the command line is wrong";
 
 pub(super) const MAN_EXAMPLES: &str = "\
 Examples:
   latentwire man | man -l -
-  latentwire man --output /usr/local/share/man/man1";
+  latentwire man --output /usr/local/share/man/man1
+
+Exit codes:
+  0  the page is printed, or all are written
+  2  the command line is wrong
+  4  the folder cannot be written";
 
 /// `latentwire models ...`
 #[derive(Debug, Args)]
@@ -116,6 +146,9 @@ pub struct HealthArgs {
 
 /// `latentwire contact-sheet ...`
 #[derive(Debug, Args)]
+#[command(override_usage = "\
+latentwire contact-sheet -o FILE --pairs ORIGINAL=RECEIVED...
+       latentwire contact-sheet -o FILE --original-dir DIR --received-dir DIR")]
 #[command(group = clap::ArgGroup::new("input").required(true).multiple(false).args(["pairs", "original_dir"]))]
 pub struct ContactSheetArgs {
     /// PNG to write.

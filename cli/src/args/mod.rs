@@ -232,6 +232,13 @@ mod tests {
                 command.get_name()
             );
             assert!(examples.lines().all(|line| line.len() <= 80), "{}: {examples}", command.get_name());
+            let (_, codes) = examples.split_once("\nExit codes:\n").unwrap_or_default();
+            let codes = codes.lines().take_while(|line| line.starts_with("  "));
+            let codes: Vec<_> =
+                codes.filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+            assert!(codes.starts_with(&[0]) && codes.contains(&2), "{}: {codes:?}", command.get_name());
+            let known = |code: &i32| [0, 1, 2, 3, 4, 130, 141].contains(code);
+            assert!(codes.is_sorted() && codes.iter().all(known), "{}: {codes:?}", command.get_name());
         }
     }
 

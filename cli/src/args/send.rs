@@ -14,10 +14,20 @@ Examples:
   latentwire send 'archive/**/*.dcm'
   # cut off? the same command sends the rest
   latentwire send --resume night.jsonl /archive
+  # an inbox: whatever comes, once, across restarts
+  latentwire send --watch --resume inbox.jsonl /srv/inbox
   latentwire send --json *.png | jq -r 'select(.status == \"rejected\") | .path'
   dcm2pnm --write-png study.dcm - | latentwire send -
 
-With --quiet only errors are printed.";
+With --quiet only errors are printed.
+
+Exit codes:
+  0    every image is delivered, or queued, or was before (--resume)
+  1    an image was rejected, or its file cannot be read
+  2    the command line is wrong, or there is nothing to send
+  3    sender-svc cannot be reached, or went away
+  4    the list of --resume or the file of --report cannot be written
+  130  interrupted by Ctrl-C (143: by SIGTERM); --watch always ends so";
 
 /// `latentwire send ...`
 #[derive(Debug, Args)]
@@ -44,6 +54,13 @@ pub struct SendArgs {
     /// is started again sends the rest, and what was half sent under the same transfer id.
     #[arg(long, value_name = "FILE", conflicts_with = "transfer_id")]
     pub resume: Option<PathBuf>,
+    /// Keep watching the folders named, and send each picture that comes there once it is whole, until Ctrl-C. Needs
+    /// --resume, so that nothing is sent twice, also after a restart.
+    #[arg(long, requires = "resume")]
+    pub watch: bool,
+    /// With --watch: a file is whole when it has not changed for this many seconds and can be read to its end as a picture.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, requires = "watch", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub settle: u64,
     /// Study that the images belong to; travels sealed.
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     pub study_group: String,

@@ -39,21 +39,36 @@ Examples:
 
 Compare the fingerprint with the peer over the phone before its images count. A
 running service reads the changed file within seconds. With --quiet nothing is
-printed.";
+printed.
+
+Exit codes:
+  0  the key is pinned
+  2  the command line is wrong, or --role is not the key's
+  4  the store or the key cannot be read or written, or is in the store";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
   latentwire trust list trust.toml
-  latentwire trust list --json trust.toml | jq -r 'select(.state != \"live\").name'
+  latentwire trust list --json trust.toml | jq -r 'select(.state!=\"live\").name'
   # the names alone
-  latentwire trust list --quiet trust.toml";
+  latentwire trust list --quiet trust.toml
+
+Exit codes:
+  0  the store is shown
+  2  the command line is wrong
+  4  the store cannot be read";
 
 const REMOVE_EXAMPLES: &str = "\
 Examples:
   latentwire trust remove trust.toml --name clinic-a
   latentwire trust remove trust.toml --name clinic-a --fingerprint 1a2b3c4d
 
-With --quiet nothing is printed.";
+With --quiet nothing is printed.
+
+Exit codes:
+  0  the keys are removed
+  2  the command line is wrong
+  4  the store cannot be read or written, or has no such peer or key";
 
 const REVOKE_EXAMPLES: &str = "\
 Examples:
@@ -65,7 +80,12 @@ Examples:
 
 A running service reads the changed file within seconds and ends the key's open
 sessions. A revocation can be brought forward, never put off. With --quiet
-nothing is printed.";
+nothing is printed.
+
+Exit codes:
+  0  the keys are refused
+  2  the command line is wrong
+  4  the store cannot be read or written, or has no such peer or key";
 
 /// `latentwire trust list ...`
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ use std::{
 };
 
 use latentwire_codec::{InferenceError, Runtime};
+use latentwire_service::args::models_folder;
 use latentwire_service::keys::{self, KeyFileError, KeySource};
 use latentwire_service::sealing::{PublicKey, Role, Standing, TrustEntry};
 use latentwire_service::trust::{TrustFileError, load_trust};
@@ -48,22 +49,33 @@ pub fn library(args: &DoctorArgs) -> Vec<Finding> {
     vec![finding]
 }
 
+/// The models where no library can load them: only whether there are some.
+pub fn unloaded_models(args: &DoctorArgs) -> Vec<Finding> {
+    let models = models_folder(&args.models);
+    match latentwire_codec::model::find(&models) {
+        Ok(found) if !found.is_empty() => {
+            let message =
+                format!("{} in {} are not tried: the library is missing", found.len(), models.display());
+            vec![Finding::warn("models", message, "mend the library, then ask again")]
+        }
+        Ok(_none) => vec![no_model(&args.models, None)],
+        Err(error) => vec![no_model(&args.models, Some(error.to_string()))],
+    }
+}
+
+fn no_model(folder: &Path, why: Option<String>) -> Finding {
+    let message = why.unwrap_or_else(|| format!("there is no model in {}", folder.display()));
+    Finding::fail("models", message, "pass --models DIR, the folder that holds the model folders")
+}
+
 /// The models: read, checked against their digests, loaded.
 pub fn models(args: &DoctorArgs) -> Vec<Finding> {
     let found = match find(&args.models, args.onnxruntime.as_deref()) {
         Ok(found) => found,
-        Err(failure) => {
-            let advice = "pass --models DIR, the folder that holds the model folders";
-            return vec![Finding::fail("models", failure.message, advice)];
-        }
+        Err(failure) => return vec![no_model(&args.models, Some(failure.message))],
     };
     if found.is_empty() {
-        let message = format!("there is no model in {}", args.models.display());
-        return vec![Finding::fail(
-            "models",
-            message,
-            "pass --models DIR, the folder that holds the model folders",
-        )];
+        return vec![no_model(&args.models, None)];
     }
     let (sound, broken): (Vec<&Found>, Vec<&Found>) =
         found.iter().partition(|found| found.problem().is_none());

@@ -78,8 +78,10 @@ pub async fn doctor(args: DoctorArgs, terminal: &mut Terminal<'_>) -> Result<Exi
             show(&finding, args.json, terminal)
         })
     };
-    tell(local::library(&args), terminal)?;
-    tell(local::models(&args), terminal)?;
+    let library = local::library(&args);
+    let loads = library.iter().all(|finding| finding.level != Level::Fail);
+    tell(library, terminal)?;
+    tell(if loads { local::models(&args) } else { local::unloaded_models(&args) }, terminal)?;
     tell(local::key(&args), terminal)?;
     tell(local::trust(&args), terminal)?;
     tell(local::data(&args), terminal)?;

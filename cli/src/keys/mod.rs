@@ -1,5 +1,6 @@
 //! `latentwire keys`: make, show and change identity keys.
 
+mod pair;
 mod rotate;
 
 use std::{
@@ -39,7 +40,7 @@ pub fn keys(command: KeysCommand, terminal: &mut Terminal<'_>) -> Result<Exit, F
 
 fn generate(args: &GenerateArgs, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     let key = new_key(args.role.into());
-    let public_file = keys::write_new_key_file(&args.output, &key)?;
+    let public_file = pair::write_new(&args.output, &key)?;
     let public = key.public_key();
     if args.json {
         let mut object = object(public);

@@ -9,23 +9,20 @@
 //!
 //! At every moment FILE holds one whole key. A finish that was cut off is completed by the next one.
 
-use std::{
-    fs::{self, File},
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use latentwire_service::keys::{self, KeyFileError, KeySource};
+use latentwire_service::keys::{self, KeySource};
 use latentwire_service::sealing::{PublicKey, Role, SecretKey};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{new_key, object, secret_key, with_suffix};
+use super::{new_key, object, pair, secret_key, with_suffix};
 use crate::{
     args::RotateArgs,
     failure::Failure,
     paths::display,
     terminal::{Paint, Terminal, paint},
+    whole_file::{WholeFile, rename},
 };
 
 /// Most keys that retire on one day.
@@ -43,22 +40,18 @@ pub fn staged_file(file: &Path) -> PathBuf {
 /// The key cannot be read, one is staged already, or a file cannot be written.
 pub fn stage(args: &RotateArgs, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     let old = *secret_key(&args.file, KeySource::File)?.public_key();
-    let staged = staged_file(&args.file);
-    if staged.symlink_metadata().is_ok() {
-        let fingerprint = secret_key(&staged, KeySource::File)?.public_key().fingerprint();
-        let message = format!(
-            "{} is staged already (fingerprint {fingerprint}): run `latentwire keys rotate --finish '{}'`, or remove {} \
-             and {} to begin anew",
-            staged.display(),
-            args.file.display(),
-            staged.display(),
-            with_suffix(&staged, ".pub").display(),
-        );
-        return Err(Failure::local("ROTATION_STAGED", message));
+    if finish_was_cut_off(&args.file, &old) {
+        move_public(&args.file, &with_suffix(&args.file, ".pub"))?;
     }
-    let new = new_key(old.role());
-    let public_file = keys::write_new_key_file(&staged, &new)?;
-    let new = new.public_key();
+    let staged = staged_file(&args.file);
+    let (new, public_file) = if staged.symlink_metadata().is_ok() {
+        complete_stage(&args.file, &staged, old.role())?
+    } else {
+        let new = new_key(old.role());
+        let public_file = pair::write_new(&staged, &new)?;
+        (*new.public_key(), public_file)
+    };
+    let new = &new;
     if args.json {
         let object = json!({
             "old": object(&old),
@@ -79,6 +72,31 @@ pub fn stage(args: &RotateArgs, terminal: &mut Terminal<'_>) -> Result<(), Failu
     let head = format!("old key: {}  ({})\n", strong(&old), args.file.display())
         + &format!("new key: {}  ({}, not in force yet)\n\n", strong(new), staged.display());
     terminal.print(&(head + &guide))
+}
+
+/// A stage that was cut off between the two files is completed; one that was not has told its peers already.
+fn complete_stage(file: &Path, staged: &Path, role: Role) -> Result<(PublicKey, PathBuf), Failure> {
+    let new = *keys::load_secret_key(staged, KeySource::File, role)?.public_key();
+    let public_file = with_suffix(staged, ".pub");
+    if public_file.symlink_metadata().is_ok() {
+        let message = format!(
+            "{0} is staged already (fingerprint {1}): run `latentwire keys rotate --finish '{2}'`, or remove {0} and {3} to \
+             begin anew",
+            staged.display(),
+            new.fingerprint(),
+            file.display(),
+            public_file.display(),
+        );
+        return Err(Failure::local("ROTATION_STAGED", message));
+    }
+    write_public(&public_file, &new)?;
+    Ok((new, public_file))
+}
+
+fn write_public(file: &Path, key: &PublicKey) -> Result<(), Failure> {
+    let mut whole = WholeFile::create(file)?;
+    whole.write(format!("{key}\n").as_bytes())?;
+    whole.keep_new()
 }
 
 fn sender_guide(file: &Path, public_file: &Path, old: &PublicKey, new: &PublicKey) -> String {
@@ -129,9 +147,14 @@ pub fn finish(args: &RotateArgs, terminal: &mut Terminal<'_>) -> Result<(), Fail
     let in_force = secret_key(file, KeySource::File)?;
     let swapped = if staged.symlink_metadata().is_ok() {
         let next = keys::load_secret_key(&staged, KeySource::File, in_force.role())?;
+        let staged_public = with_suffix(&staged, ".pub");
+        if staged_public.symlink_metadata().is_err() {
+            // A stage that was cut off: without it, FILE.pub would stay the old key's.
+            write_public(&staged_public, next.public_key())?;
+        }
         let retired = retire(file, &in_force)?;
         let target = with_suffix(file, ".pub");
-        rename(&staged, file)?;
+        rename(&staged, file).map_err(|error| Failure::file(&staged, &error))?;
         move_public(file, &target)?;
         Swapped { old: Some((*in_force.public_key(), retired)), new: *next.public_key() }
     } else if finish_was_cut_off(file, in_force.public_key()) {
@@ -188,12 +211,14 @@ fn retire(file: &Path, key: &SecretKey) -> Result<PathBuf, Failure> {
     for number in 1..=MOST_RETIRED_A_DAY {
         let more = if number == 1 { String::new() } else { format!("-{number}") };
         let retired = with_suffix(file, &format!(".retired-{today}{more}"));
-        match keys::write_new_key_file(&retired, key) {
-            Ok(_public) => return Ok(retired),
-            // A finish that was cut off has left it already.
-            Err(KeyFileError::Exists { .. }) if holds(&retired, key.public_key()) => return Ok(retired),
-            Err(KeyFileError::Exists { .. }) => {}
-            Err(error) => return Err(error.into()),
+        // A finish that was cut off has left it already.
+        if holds(&retired, key.public_key()) {
+            return Ok(retired);
+        }
+        let taken = |name: &Path| name.symlink_metadata().is_ok();
+        if !taken(&retired) && !taken(&with_suffix(&retired, ".pub")) {
+            pair::write_new(&retired, key)?;
+            return Ok(retired);
         }
     }
     Err(Failure::local("KEY_FILE", format!("{}: too many keys retired today", file.display())))
@@ -203,7 +228,7 @@ fn holds(file: &Path, key: &PublicKey) -> bool {
     secret_key(file, KeySource::File).is_ok_and(|found| found.public_key() == key)
 }
 
-/// Whether the secret key was swapped and its public half was not.
+/// Whether an earlier finish was killed: the secret key was swapped and its public half was not.
 fn finish_was_cut_off(file: &Path, in_force: &PublicKey) -> bool {
     let public = with_suffix(&staged_file(file), ".pub");
     keys::load_public_key(&public.to_string_lossy()).is_ok_and(|staged| staged == *in_force)
@@ -211,24 +236,12 @@ fn finish_was_cut_off(file: &Path, in_force: &PublicKey) -> bool {
 
 fn move_public(file: &Path, target: &Path) -> Result<(), Failure> {
     let staged = with_suffix(&staged_file(file), ".pub");
-    match rename(&staged, target) {
-        // The public half can be made again at any time; its absence must not keep the key from its place.
-        Err(failure) if failure.code == "NOT_FOUND" => Ok(()),
-        other => other,
-    }
-}
-
-/// Renames durably: the folder is on the disk when this returns.
-fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
-    let fail = |error: io::Error| Failure::file(from, &error);
-    fs::rename(from, to).map_err(fail)?;
-    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)
+    rename(&staged, target).map_err(|error| Failure::file(&staged, &error))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
     use crate::args::OutputArgs;
@@ -294,6 +307,9 @@ mod tests {
         for fingerprint in [old.fingerprint(), new.fingerprint()] {
             assert!(told.contains(&fingerprint.to_string()), "{told}");
         }
+        fs::remove_file(place.path(".next.pub")).expect("a stage that was cut off leaves none");
+        assert_eq!(place.rotate(false).expect("completed"), told);
+        assert_eq!((place.key(".next"), place.public(".next.pub")), (new, new));
         let again = place.rotate(false).expect_err("one is staged");
         assert_eq!(again.reason, "ROTATION_STAGED");
         assert_eq!(place.key(".next"), new, "nothing is overwritten");

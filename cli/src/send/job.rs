@@ -19,10 +19,11 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, transport::Channel};
 
-use super::resume::{Entry, FileDigest, Known, ResumeList};
+use super::resume::{Entry, Known, ResumeList};
 use crate::{
     args::{SendArgs, TransferId, is_standard_stream},
     failure::Failure,
+    file_digest::FileDigest,
     outcome::{ImageStatus, Outcome},
     paths::{self, display},
     progress::{Bars, ImageBar},

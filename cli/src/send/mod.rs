@@ -2,6 +2,7 @@
 
 mod job;
 mod resume;
+mod watch;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -28,6 +29,9 @@ use resume::ResumeList;
 /// # Errors
 /// Nothing could be sent at all, or the run was interrupted; a rejected image is no error but an [`Exit`].
 pub async fn send(args: SendArgs, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
+    if args.watch {
+        return watch::watch(&args, terminal).await;
+    }
     let selection = paths::select(&args.paths)?;
     if args.transfer_id.is_some() && selection.files.len() != 1 {
         return Err(Failure::usage("--transfer-id names one transfer: give one file"));

@@ -17,45 +17,17 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::{
     args::TransferId,
     failure::{Exit, Failure},
+    file_digest::FileDigest,
     terminal::Terminal,
+    whole_file::synchronise_folder,
 };
 
 /// Status of an image that is on its way.
 const BEGUN: &str = "begun";
-
-/// SHA-256 of a file, in hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct FileDigest(String);
-
-impl FileDigest {
-    /// Reads a file to its end.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    pub fn of(path: &Path) -> io::Result<Self> {
-        let mut digest = Sha256::new();
-        let mut file = File::open(path)?;
-        let mut piece = vec![0; 256 * 1024];
-        loop {
-            match file.read(&mut piece)? {
-                0 => return Ok(Self(hex::encode(digest.finalize()))),
-                length => digest.update(&piece[..length]),
-            }
-        }
-    }
-
-    /// Whether it is this digest.
-    #[must_use]
-    pub fn is(&self, digest: &[u8]) -> bool {
-        self.0 == hex::encode(digest)
-    }
-}
 
 /// What names an image in the list: a file with this content, to this destination.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -139,7 +111,7 @@ impl ResumeList {
             terminal.note(&format!("{}: its last line was torn and is left out", path.display()));
         }
         file.seek(SeekFrom::End(0)).map_err(fail)?;
-        sync_folder(path).map_err(fail)?;
+        synchronise_folder(path).map_err(fail)?;
         Ok(Self { path: path.to_owned(), inner: Mutex::new(Inner { file, known }) })
     }
 
@@ -214,12 +186,6 @@ fn may_be_torn(line: &[u8]) -> bool {
     begins && (!text.is_empty() || rest.iter().all(|&byte| byte == 0 || byte == b'\n'))
 }
 
-/// Makes a new list's name durable.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,7 +203,7 @@ mod tests {
     }
 
     fn entry(name: &str) -> Entry {
-        Entry::new(Path::new(name), FileDigest("ab".repeat(32)), "clinic-b")
+        Entry::new(Path::new(name), [0xab; 32].into(), "clinic-b")
     }
 
     #[test]
@@ -253,7 +219,7 @@ mod tests {
         let other = TransferId([3; 16]);
         assert_eq!(list.begin(&entry("/a"), other), Ok(Known::Begun(FIRST)), "under the same id");
         assert_eq!(list.begin(&entry("/b"), other), Ok(Known::Delivered));
-        let changed = Entry { sha256: FileDigest("cd".repeat(32)), ..entry("/b") };
+        let changed = Entry { sha256: [0xcd; 32].into(), ..entry("/b") };
         assert_eq!(list.begin(&changed, other), Ok(Known::Begun(other)), "other content is another image");
         let elsewhere = Entry { destination: "clinic-c".to_owned(), ..entry("/b") };
         assert_eq!(list.begin(&elsewhere, SECOND), Ok(Known::Begun(SECOND)));

@@ -1,0 +1,116 @@
+//! What the commands print that need no service: the fields of `--json`, and the silence of `--quiet`.
+
+mod support;
+
+use std::fs;
+
+use support::{Folder, fields, models, onnxruntime, png, run};
+
+const KEY: [&str; 3] = ["fingerprint", "public_key", "role"];
+
+#[test]
+fn keys_have_their_fields() {
+    let folder = Folder::new();
+    let key = folder.text("sender.key");
+    let made = run(&["keys", "generate", "--json", "--role", "sender", "-o", &key], 0).object();
+    assert_eq!(fields(&made), ["fingerprint", "public_file", "public_key", "role", "secret_file"]);
+    assert_eq!((made["secret_file"].as_str(), made["role"].as_str()), (Some(&*key), Some("sender")));
+    let shown = run(&["keys", "show", "--json", &key], 0).object();
+    assert_eq!(fields(&shown), KEY);
+    for field in KEY {
+        assert_eq!(shown[field], made[field]);
+    }
+}
+
+#[test]
+fn models_have_their_fields_whether_they_load_or_not() {
+    const FIELDS: [&str; 12] = [
+        "certified",
+        "decoder_bytes",
+        "decoder_digest",
+        "encoder_bytes",
+        "family",
+        "folder",
+        "id",
+        "licence",
+        "loads",
+        "modality",
+        "problem",
+        "tables_bytes",
+    ];
+    let folder = Folder::new();
+    let library = onnxruntime();
+    for model in ["haar-chest", "blur-other"] {
+        fs::create_dir_all(folder.path("models").join(model)).expect("folder");
+        for file in fs::read_dir(models().join(model)).expect("the model") {
+            let file = file.expect("an entry");
+            fs::copy(file.path(), folder.path("models").join(model).join(file.file_name())).expect("copied");
+        }
+    }
+    let place = folder.text("models");
+    let arguments =
+        |extra: &str| ["models", "--models", &place, "--onnxruntime", &library, extra].map(str::to_owned);
+    let list = |extra: &str, exit: i32| run(&arguments(extra).each_ref().map(String::as_str), exit);
+    for model in list("--json", 0).objects() {
+        assert_eq!(fields(&model), FIELDS);
+        assert!(model["loads"] == true && model["problem"].is_null(), "{model}");
+        assert_eq!(model["decoder_digest"].as_str().map(str::len), Some(64), "{model}");
+    }
+    fs::write(folder.path("models/haar-chest/decoder.onnx"), "no net").expect("written");
+    let broken = list("--json", 1);
+    let objects = broken.objects();
+    assert_eq!(objects.iter().map(|model| model["loads"] == true).collect::<Vec<_>>(), [true, false]);
+    assert!(objects.iter().all(|model| fields(model) == FIELDS) && objects[1]["problem"].is_string());
+    assert!(broken.err.contains("haar-chest"), "{}", broken.err);
+    assert_eq!(list("--quiet", 1).out, "blur-other\n", "only those that load");
+}
+
+#[test]
+fn a_contact_sheet_says_where_it_is() {
+    let folder = Folder::new();
+    let (picture, sheet) = (folder.write("a.png", png(64, 48)), folder.text("sheet.png"));
+    let pair = format!("{picture}={picture}");
+    let made = run(&["contact-sheet", "--json", "-o", &sheet, "--pairs", &pair], 0).object();
+    assert_eq!((fields(&made), &made["pairs"]), (vec!["pairs", "path"], &1.into()));
+}
+
+#[test]
+fn quiet_runs_that_succeed_print_nothing() {
+    let folder = Folder::new();
+    let (key, store) = (folder.text("sender.key"), folder.text("trust.toml"));
+    let (public, picture) = (format!("{key}.pub"), folder.write("a.png", png(64, 48)));
+    let (pair, sheet) = (format!("{picture}={picture}"), folder.text("sheet.png"));
+    let (models, library, man) = (models().display().to_string(), onnxruntime(), folder.text("man"));
+    let codec = ["--models", &models, "--onnxruntime", &library];
+    for arguments in [
+        &["keys", "generate", "--role", "sender", "-o", &key][..],
+        &["trust", "add", &store, "--name", "clinic-a", "--key", &public],
+        &["trust", "revoke", &store, "--name", "clinic-a"],
+        &["trust", "remove", &store, "--name", "clinic-a"],
+        &["keys", "rotate", &key],
+        &["keys", "rotate", "--finish", &key],
+        &["contact-sheet", "-o", &sheet, "--pairs", &pair],
+        &[&["inspect", &picture], &codec[..]].concat(),
+        &["man", "--output", &man],
+    ] {
+        let ran = run(&[&["--quiet"], arguments].concat(), 0);
+        assert!(ran.out.is_empty() && ran.err.is_empty(), "{arguments:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn json_wins_over_quiet_and_colours_are_gone_unless_asked_for() {
+    let folder = Folder::new();
+    let key = folder.key("sender", "sender.key");
+    assert_eq!(fields(&run(&["keys", "show", "--quiet", "--json", &key], 0).object()), KEY);
+    let plain = run(&["keys", "show", &key], 0).out;
+    assert!(!plain.contains('\u{1b}'), "{plain:?}");
+    let coloured = run(&["keys", "show", "--color", "always", &key], 0).out;
+    assert!(coloured.contains("\u{1b}["), "{coloured:?}");
+    let wrong = run(&["keys", "show", "--color=always", &folder.text("none")], 4).err;
+    assert!(wrong.contains("\u{1b}["), "{wrong:?}");
+    let mut command = support::latentwire();
+    command.args(["keys", "show", &folder.text("none")]).env("NO_COLOR", "1");
+    let wrong = support::ended(command.output().expect("latentwire runs"), &["keys"], 4).err;
+    assert!(wrong.starts_with("error: ") && wrong.lines().count() == 1, "{wrong:?}");
+}
