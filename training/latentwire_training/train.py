@@ -181,6 +181,8 @@ def train(config: Config, data: Path, work: Path, models: Path) -> None:
     prepare_folder("MODELS", models)
     if (models / config.id).exists():
         prepare_folder("MODELS", models / config.id)
+        if (models / config.id / "decode.toml").exists():
+            print(f"{models / config.id} holds a model already, and the end of this training replaces it: images that were sent with that one need it")
     with lock(work, config.id):
         _train(config, load(data, config), work / f"{config.id}.pt", models)
 

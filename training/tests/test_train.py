@@ -260,7 +260,10 @@ def test_an_interrupt_of_the_export_is_one_sentence_and_the_same_command_ends_th
         command()
     monkeypatch.undo()
     command()
-    assert "ae224-tiny.pt, step 12" in capsys.readouterr().out and (tmp_path / "models/ae224-tiny/CARD.md").is_file()
+    out = capsys.readouterr().out
+    assert "ae224-tiny.pt, step 12" in out and "replaces" not in out and (tmp_path / "models/ae224-tiny/CARD.md").is_file()
+    command()
+    assert "holds a model already, and the end of this training replaces it" in capsys.readouterr().out
 
 
 def test_a_second_interrupt_ends_a_step_at_once(data, config_file, tmp_path):
