@@ -33,15 +33,15 @@ case ${1:-} in
     ;;
 --uninstall)
     if [ -d /run/systemd/system ]; then
-        systemctl disable --now latentwire-sender latentwire-receiver 2>/dev/null || true
+        systemctl disable --now latentwire-gateway latentwire-sender latentwire-receiver 2>/dev/null || true
     fi
     find bin lib share -type f | while read -r file; do
         rm -f "/usr/$file"
     done
     rm -rf /usr/lib/latentwire /usr/share/latentwire /usr/share/doc/latentwire /usr/lib/sysusers.d/latentwire.conf
-    rm -f "$units/latentwire-sender.service" "$units/latentwire-receiver.service"
+    rm -f "$units/latentwire-sender.service" "$units/latentwire-receiver.service" "$units/latentwire-gateway.service"
     [ ! -d /run/systemd/system ] || systemctl daemon-reload
-    echo "uninstalled; /etc/latentwire and /var/lib/latentwire-receiver stay"
+    echo "uninstalled; /etc/latentwire and /var/lib/latentwire-* stay"
     ;;
 *)
     echo "usage: install.sh [--uninstall]" >&2

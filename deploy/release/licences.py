@@ -89,6 +89,8 @@ def standard_text(expression: str) -> tuple[str, str]:
             if name == "MIT":  # The terms, under the crate authors' copyright instead of ours.
                 text = text[text.index("Permission is hereby granted") :]
             return f"{name} (the crate ships no file; the licence's standard text)", text
+    if expression == "CC0-1.0":
+        return "CC0-1.0", "Dedicated to the public domain by its authors: https://creativecommons.org/publicdomain/zero/1.0/legalcode"
     sys.exit(f"licences: no text for a crate under {expression!r}")
 
 

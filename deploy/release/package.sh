@@ -77,16 +77,17 @@ lay_out() {
 
 # Manual pages and shell completions, by the programs themselves.
 complete_and_explain() {
-    local prefix=$1 command=$1/bin/latentwire role
+    local prefix=$1 command=$1/bin/latentwire program
     install -d "$prefix/share/man/man1" "$prefix/share/bash-completion/completions" "$prefix/share/zsh/vendor-completions" \
         "$prefix/share/fish/vendor_completions.d"
     "$command" man --output "$prefix/share/man/man1" >/dev/null
     "$command" completions bash >"$prefix/share/bash-completion/completions/latentwire"
     "$command" completions zsh >"$prefix/share/zsh/vendor-completions/_latentwire"
     "$command" completions fish >"$prefix/share/fish/vendor_completions.d/latentwire.fish"
-    for role in sender receiver; do
-        env -i SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" PATH="$PATH" "$here/service-page.sh" "$prefix/bin/$role-svc" "$role" \
-            >"$prefix/share/man/man1/$role-svc.1"
+    for program in "${programs[@]}"; do
+        [ "$program" != latentwire ] || continue
+        env -i SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" PATH="$PATH" "$here/service-page.sh" "$prefix/bin/$program" \
+            >"$prefix/share/man/man1/$program.1"
     done
     gzip -9n "$prefix"/share/man/man1/*.1
     chmod 644 "$prefix"/share/man/man1/*.1.gz

@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
 # Prints the manual page of a service: what its --help says, and where its files are.
 #
-# Usage: deploy/release/service-page.sh PROGRAM-FILE ROLE     (ROLE: sender or receiver)
+# Usage: deploy/release/service-page.sh PROGRAM-FILE     (sender-svc, receiver-svc or pacs-gateway)
 set -euo pipefail
-program=$1 role=$2
+program=$1
 name=$(basename "$program")
+case $name in
+*-svc) role=${name%-svc} ;;
+pacs-gateway) role=gateway ;;
+*) echo "service-page: $name is no service" >&2 && exit 2 ;;
+esac
 version=$("$program" --version | cut -d' ' -f2)
 help=$("$program" --help | sed -e 's/\\/\\e/g' -e 's/-/\\-/g' -e "s/^\\([.']\\)/\\\\\&\\1/")
 what=$("$program" --help | head -n 1)
@@ -30,13 +35,22 @@ on standard error says what to do), or where work was cut off at the end of \\-\
 .TP
 .I /etc/latentwire/$role.env
 Settings of the unit.
-.TP
-.I /etc/latentwire/$role.key
-Its secret key.
 PAGE
-if [ "$role" = receiver ]; then
-    printf '.TP\n.I /etc/latentwire/trust.toml\nWhose images are taken.\n.TP\n.I /var/lib/latentwire\\-receiver\nReceived images, sealed.\n'
-else
-    printf '.TP\n.I /etc/latentwire/destinations.toml\nWhere images may go.\n'
-fi
+file() {
+    printf '.TP\n.I %s\n%s\n' "${1//-/\\-}" "$2"
+}
+case $role in
+sender)
+    file /etc/latentwire/sender.key "Its secret key."
+    file /etc/latentwire/destinations.toml "Where images may go."
+    ;;
+receiver)
+    file /etc/latentwire/receiver.key "Its secret key."
+    file /etc/latentwire/trust.toml "Whose images are taken."
+    file /var/lib/latentwire-receiver "Received images, sealed."
+    ;;
+gateway)
+    file /var/lib/latentwire-gateway "The secret that transfer ids are derived with; no images."
+    ;;
+esac
 printf '.SH SEE ALSO\n.BR latentwire (1),\n/usr/share/doc/latentwire/\n'

@@ -177,6 +177,7 @@ printf '[[destination]]\\nname = "self"\\nurl = "http://127.0.0.1:50061"\\npubli
     >/etc/latentwire/destinations.toml
 """
 NETNS = "lw-release"
+UNITS = ("latentwire-receiver", "latentwire-sender", "latentwire-gateway")
 
 
 def booted_server(packages: Path) -> None:
@@ -187,7 +188,7 @@ def booted_server(packages: Path) -> None:
         try:
             server.boot()
             units(server)
-            server.run("systemctl stop latentwire-sender latentwire-receiver")
+            server.run("systemctl stop latentwire-gateway latentwire-sender latentwire-receiver")
             encrypted_credential(server)
             removal(server)
         finally:
@@ -196,21 +197,21 @@ def booted_server(packages: Path) -> None:
 
 def units(server: Machine) -> None:
     server.run("mv /root/in/*.deb /tmp/ && dpkg --install /tmp/latentwire_*.deb")
-    states = server.run("for ask in is-active is-enabled; do systemctl $ask latentwire-sender latentwire-receiver || true; done")
-    assert states.split() == ["inactive"] * 2 + ["disabled"] * 2, f"something started, or would at the next boot: {states}"
+    states = server.run(f"for ask in is-active is-enabled; do systemctl $ask {' '.join(UNITS)} || true; done")
+    assert states.split() == ["inactive"] * 3 + ["disabled"] * 3, f"something started, or would at the next boot: {states}"
     # Without keys the unit says which file is missing.
     assert server.popen("systemctl enable --quiet --now latentwire-receiver 2>/dev/null").wait() != 0
     missing = server.run("systemctl status latentwire-receiver", check=False)
     assert "AssertPathExists=/etc/latentwire/receiver.key" in missing, missing
 
     server.run(KEYS_AND_TRUST)
-    server.run("systemd-analyze verify latentwire-sender.service latentwire-receiver.service")
-    for unit in ("latentwire-sender", "latentwire-receiver"):
+    server.run("systemd-analyze verify " + " ".join(f"{unit}.service" for unit in UNITS))
+    for unit in UNITS:
         verdict = server.run(f"systemd-analyze security --no-pager {unit} | tail -n 1")
         score = float(re.search(r": ([0-9.]+) ", verdict)[1])
         assert score <= EXPOSURE, f"{unit} is exposed: {verdict}"
         print(f"  {verdict.strip().removeprefix('→ ')}")
-    server.run("systemctl enable --now latentwire-receiver latentwire-sender")
+    server.run("systemctl enable --now " + " ".join(UNITS))
     send_and_compare(server)
     as_documented(server)
 
@@ -226,7 +227,7 @@ def send_and_compare(server: Machine) -> None:
 
 def as_documented(server: Machine) -> None:
     """What the units promise of the processes, seen from outside them."""
-    for role in ("sender", "receiver"):
+    for role in ("sender", "receiver", "gateway"):
         pid = server.run(f"systemctl show --value -p MainPID latentwire-{role}").strip()
         status = dict(line.split(":", 1) for line in server.run(f"cat /proc/{pid}/status").splitlines())
         assert int(status["CapEff"], 16) == 0 and int(status["CapBnd"], 16) == 0, status["CapEff"]
@@ -236,10 +237,15 @@ def as_documented(server: Machine) -> None:
         assert re.search(r"^Max core file size +0 +0 ", server.run(f"cat /proc/{pid}/limits"), re.MULTILINE)
         # Not a page of it can be written and run.
         assert not re.search(r"^\S+ .wx", server.run(f"cat /proc/{pid}/maps"), re.MULTILINE), "a page may be written and run"
-        other = {"sender": "receiver", "receiver": "sender"}[role]
-        for file in (f"/etc/latentwire/{role}.key", f"/run/credentials/latentwire-{other}.service/{other}.key"):
-            assert server.popen(f"runuser -u latentwire-{role} -- cat {file} 2>/dev/null").wait() != 0, f"{role} reads {file}"
-    assert server.run("stat -c '%a %U' /var/lib/latentwire-receiver").split() == ["700", "latentwire-receiver"]
+        for key in ("sender", "receiver"):
+            # Not even its own: it gets a copy from systemd.
+            files = [f"/etc/latentwire/{key}.key"]
+            if key != role:
+                files.append(f"/run/credentials/latentwire-{key}.service/{key}.key")
+            for file in files:
+                assert server.popen(f"runuser -u latentwire-{role} -- cat {file} 2>/dev/null").wait() != 0, f"{role} reads {file}"
+    for role in ("receiver", "gateway"):
+        assert server.run(f"stat -c '%a %U' /var/lib/latentwire-{role}").split() == ["700", f"latentwire-{role}"]
     # Cleanly ended is cleanly ended for systemd too, and a crash is followed by a restart.
     server.run("systemctl kill --signal=KILL --kill-who=main latentwire-receiver")
     server.run("for _ in $(seq 600); do latentwire health http://127.0.0.1:50061 >/dev/null 2>&1 && exit; sleep 0.1; done; exit 1")
@@ -264,7 +270,7 @@ def encrypted_credential(server: Machine) -> None:
 def removal(server: Machine) -> None:
     server.run("rm -r /etc/systemd/system/latentwire-receiver.service.d && dpkg --purge latentwire")
     units = server.run("systemctl list-units --all --no-legend 'latentwire-*' | grep -v not-found || true")
-    processes = server.run("grep -l -e sender-svc -e receiver-svc /proc/[0-9]*/comm || true")
+    processes = server.run("grep -l -e sender-svc -e receiver-svc -e pacs-gateway /proc/[0-9]*/comm || true")
     assert not units.strip() and not processes.strip(), f"after the purge:\n{units}{processes}"
 
 
