@@ -212,21 +212,14 @@ def picture(rng: np.random.Generator) -> tuple[str, np.ndarray]:
     return probe.name, np.rint(grey * 255).astype(np.uint8)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--train", type=int, default=240, help="pictures of the train split")
-    parser.add_argument("--test", type=int, default=30, help="pictures of the test split")
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    if min(arguments.train, arguments.test) < 0 or arguments.train + arguments.test == 0:
-        raise SystemExit("--train and --test: at least one picture in all, and neither below 0")
+def write(out: Path, counts: tuple[int, int], seed: int) -> None:
+    """The pictures of both splits, and the two lists."""
     opened, manifest = ["path\tlicence"], ["path\tmodality\tsplit\twidth\theight\tbytes\tsha256\tsource\tlicence\tnotes"]
-    for split, count in zip(SPLITS, (arguments.train, arguments.test)):
-        folder = arguments.out / "ultrasound" / split
+    for split, count in zip(SPLITS, counts):
+        folder = out / "ultrasound" / split
         folder.mkdir(parents=True, exist_ok=True)
         for index in range(count):
-            rng = np.random.default_rng([arguments.seed, SPLITS.index(split), index])
+            rng = np.random.default_rng([seed, SPLITS.index(split), index])
             kind, pixels = picture(rng)
             buffer = io.BytesIO()
             Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
@@ -235,14 +228,29 @@ def main() -> None:
             path = f"ultrasound/{split}/{name}"
             digest = hashlib.sha256(buffer.getvalue()).hexdigest()
             opened.append(f"{path}\tCC0-1.0")
-            note = f"gray; seed {arguments.seed}, split {split}, number {index}"
+            note = f"gray; seed {seed}, split {split}, number {index}"
             manifest.append(
                 f"{path}\tultrasound\t{split}\t{pixels.shape[1]}\t{pixels.shape[0]}\t{len(buffer.getvalue())}\t{digest}"
                 f"\tcomputed by training/make_ultrasound.py\tCC0-1.0\t{note}"
             )
-    (arguments.out / "OPEN.tsv").write_text("\n".join(opened) + "\n")
-    (arguments.out / "MANIFEST.tsv").write_text("\n".join(manifest) + "\n")
-    print(f"wrote {len(opened) - 1} pictures to {arguments.out / 'ultrasound'}, with OPEN.tsv and MANIFEST.tsv")
+    (out / "OPEN.tsv").write_text("\n".join(opened) + "\n")
+    (out / "MANIFEST.tsv").write_text("\n".join(manifest) + "\n")
+    print(f"wrote {len(opened) - 1} pictures to {out / 'ultrasound'}, with OPEN.tsv and MANIFEST.tsv")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("out", type=Path, help="folder to write")
+    parser.add_argument("--train", type=int, default=240, help="pictures of the train split")
+    parser.add_argument("--test", type=int, default=30, help="pictures of the test split")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    if min(arguments.train, arguments.test, arguments.seed) < 0 or arguments.train + arguments.test == 0:
+        raise SystemExit("--train, --test, --seed: at least one picture in all, and no number below 0")
+    try:
+        write(arguments.out, (arguments.train, arguments.test), arguments.seed)
+    except OSError as error:
+        raise SystemExit(f"{error.filename}: {error.strerror}; OUT must be a folder that can be written") from None
 
 
 if __name__ == "__main__":

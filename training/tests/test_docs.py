@@ -52,7 +52,7 @@ def test_the_table_of_keys_is_the_configuration():
 def test_the_example_configuration_is_one(tmp_path):
     (example,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
     (tmp_path / "example.toml").write_text(example)
-    assert read(tmp_path / "example.toml").id == tomllib.loads(example)["id"] == "ae224-ultrasound"
+    assert read(tmp_path / "example.toml").id == tomllib.loads(example)["id"] == "ae224-knee"
 
 
 def test_what_the_page_names_is_there():
