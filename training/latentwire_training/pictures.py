@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from .config import Config, Crops
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
+LARGEST_SHARE = 0.7  # of the machine's memory, for decoded pictures
 NAMED = 8  # left-out pictures that are named one by one
 
 
@@ -121,6 +123,8 @@ def load(data: Path, config: Config) -> Pictures:
     """
     training, validation, left_out = [], [], []
     tested = _test_digests(data, config)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    held = 0
     for path, licence in licensed_paths(data, config):
         try:
             raw = (data / path).read_bytes()
@@ -143,6 +147,10 @@ def load(data: Path, config: Config) -> Pictures:
             left_out.append((path, "the very same file lies in a test split: it must not train"))
             continue
         picture = Picture(path, licence, digest, pixels, grey)
+        held += pixels.nbytes
+        if held > LARGEST_SHARE * memory:
+            read = len(training) + len(validation) + 1
+            raise SystemExit(f"{data}: the first {read} pictures take {held >> 20} MiB decoded, and this machine has {memory >> 20} MiB: shrink or cut them, or list fewer")
         (validation if _draw(path) < config.data.validation_percent else training).append(picture)
     found = Pictures(training, validation, left_out)
     if len(training) + len(validation) < 2:

@@ -121,6 +121,13 @@ def test_too_few_usable_pictures_are_refused_with_the_reasons(data, config_file)
         load(data, read(config_file))
 
 
+def test_more_pictures_than_memory_holds_are_refused(data, config_file, monkeypatch):
+    """A machine of 50 KiB: each picture takes 64 x 48 x 3 bytes, and three of them fit into seven tenths of it."""
+    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 1024, "SC_PHYS_PAGES": 50}.__getitem__)
+    with pytest.raises(SystemExit, match=r"data: the first 4 pictures take 0 MiB decoded, and this machine has 0 MiB: shrink or cut"):
+        load(data, read(config_file))
+
+
 def test_two_pictures_are_enough_for_one_to_validate(tmp_path, config_file):
     for seed in (1, 2):
         add_picture(tmp_path / "two", f"sine_{seed}.png", wave(seed))

@@ -1,0 +1,24 @@
+"""The lock file holds what requirements.txt names, by hash, and these tests run with it."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+
+from conftest import TRAINING
+
+NAMED = dict(re.findall(r"^([a-z0-9-]+)==(\S+)$", (TRAINING / "requirements.txt").read_text(), re.MULTILINE))
+LOCKED = dict(re.findall(r"^([a-z0-9-]+)==(\S+) \\\n    --hash=sha256:[0-9a-f]{64}", (TRAINING / "requirements.lock").read_text(), re.MULTILINE))
+
+
+def test_what_is_named_is_locked_at_that_version():
+    assert len(NAMED) >= 10 and NAMED == {name: LOCKED.get(name) for name in NAMED}, "run `make training-lock`"
+
+
+def test_every_locked_package_has_hashes():
+    assert set(re.findall(r"^([a-z0-9-]+)==", (TRAINING / "requirements.lock").read_text(), re.MULTILINE)) == set(LOCKED)
+
+
+def test_what_is_locked_is_what_runs():
+    found = {name: version(name).split("+")[0] for name in NAMED}
+    assert found == NAMED
