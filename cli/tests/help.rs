@@ -1,6 +1,6 @@
-//! The help of every command, word for word: `tests/help/COMMAND.txt`.
+//! The help of every command, word for word: `tests/help/COMMAND.txt`; and the commands in docs/CLI.md.
 //!
-//! `UPDATE_HELP=1 cargo test -p latentwire-cli --test help` writes the files anew.
+//! `UPDATE_HELP=1 cargo test -p latentwire-cli --test help` writes them anew.
 
 mod support;
 
@@ -61,6 +61,72 @@ fn the_help_of_every_command_is_as_written_down() {
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("text"))
         .collect();
     assert_eq!(there, expected, "a file of a command that is no more");
+}
+
+/// What docs/CLI.md says of every command, below the line that says that it is generated.
+fn reference() -> String {
+    let mut page = "\n# Every command\n".to_owned();
+    for words in commands() {
+        let mut command = Cli::command();
+        for word in &words {
+            command = command.find_subcommand(word).expect("a command").clone();
+        }
+        if command.has_subcommands() {
+            continue;
+        }
+        let about =
+            command.get_long_about().or(command.get_about()).expect("every command says what it does");
+        let about = about.to_string();
+        let stop = if about.ends_with('.') { "" } else { "." };
+        let usage = help(&words, &[]);
+        let usage =
+            usage.split_once("\nUsage: ").expect("a usage").1.split("\n\n").next().unwrap_or_default();
+        let usage: Vec<_> = usage.lines().map(str::trim).collect();
+        let (below, codes) = {
+            let below = command.get_after_help().expect("every command has examples").to_string();
+            let (below, codes) = below.split_once("\n\nExit codes:\n").expect("every command has exit codes");
+            (below.to_owned(), codes.to_owned())
+        };
+        let (examples, prose) = below.split_once("\n\n").unwrap_or((&below, ""));
+        let examples = examples.trim_start_matches("Examples:\n").lines();
+        let examples: Vec<_> = examples.map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
+        page += &format!("\n## `latentwire {}`\n{about}{stop}\n\n", words.join(" "));
+        page += &format!("```\n{}\n```\n\n```\n{}\n```\n", usage.join("\n"), examples.join("\n"));
+        if !prose.is_empty() {
+            page += &format!("\n{prose}\n");
+        }
+        page += "\n| exit code | means |\n|---|---|\n";
+        for code in codes.lines() {
+            let (code, meaning) = code.trim().split_once(' ').expect("a code and its meaning");
+            page += &format!("| {code} | {} |\n", meaning.trim().replace('|', "\\|"));
+        }
+    }
+    page
+}
+
+#[test]
+fn the_commands_in_the_page_are_those_of_the_program() {
+    let path = support::repository().join("docs/CLI.md");
+    let written = fs::read_to_string(&path).expect("docs/CLI.md");
+    let begins =
+        written.find("<!-- From here").and_then(|place| Some(place + written[place..].find('\n')? + 1));
+    let begins = begins.expect("docs/CLI.md says where the generated part begins");
+    let page = written[..begins].to_owned() + &reference();
+    if env::var_os("UPDATE_HELP").is_some() {
+        fs::write(&path, &page).expect("the page can be written");
+        return;
+    }
+    let first = written.lines().zip(page.lines()).find(|(written, said)| written != said);
+    assert!(
+        written == page,
+        "docs/CLI.md is out of date: run `UPDATE_HELP=1 cargo test -p latentwire-cli --test help`\n{first:#?}"
+    );
+    let program = Cli::command().get_after_help().expect("exit codes").to_string();
+    let codes = program.split_once("Exit codes:\n").expect("exit codes").1.lines();
+    for line in codes.take_while(|line| line.starts_with("  ")) {
+        let code = line.split_whitespace().next().expect("a code");
+        assert!(written.contains(&format!("\n| {code} | ")), "docs/CLI.md has no exit code {code}");
+    }
 }
 
 #[test]

@@ -4,9 +4,22 @@ mod support;
 
 use std::fs;
 
-use support::{Folder, fields, models, onnxruntime, png, run};
+use serde_json::Value;
+use support::{Folder, fields, models, onnxruntime, png, repository, run};
 
 const KEY: [&str; 3] = ["fingerprint", "public_key", "role"];
+
+/// Checks that the page names the fields of an object.
+#[track_caller]
+fn on_page(command: &str, object: &Value) {
+    let page = fs::read_to_string(repository().join("docs/CLI.md")).expect("docs/CLI.md");
+    let row =
+        page.split(&format!("\n| {command} |")).nth(1).unwrap_or_else(|| panic!("no row for {command}"));
+    let row = row.lines().next().unwrap_or_default();
+    for field in fields(object) {
+        assert!(row.contains(&format!("`{field}`")), "docs/CLI.md: {command} has no {field}: {row}");
+    }
+}
 
 #[test]
 fn keys_have_their_fields() {
@@ -17,6 +30,14 @@ fn keys_have_their_fields() {
     assert_eq!((made["secret_file"].as_str(), made["role"].as_str()), (Some(&*key), Some("sender")));
     let shown = run(&["keys", "show", "--json", &key], 0).object();
     assert_eq!(fields(&shown), KEY);
+    on_page("`keys generate`", &made);
+    on_page("`keys show`", &shown);
+    on_page("`keys rotate`", &run(&["keys", "rotate", "--json", &key], 0).object());
+    on_page("`keys rotate`", &run(&["keys", "rotate", "--finish", "--json", &key], 0).object());
+    let store = folder.text("trust.toml");
+    let public = format!("{key}.pub");
+    let pinned = run(&["trust", "add", "--json", &store, "--name", "clinic-a", "--key", &public], 0).object();
+    on_page("`trust add`, `list`, `remove`, `revoke`", &pinned);
     for field in KEY {
         assert_eq!(shown[field], made[field]);
     }
@@ -52,6 +73,7 @@ fn models_have_their_fields_whether_they_load_or_not() {
         |extra: &str| ["models", "--models", &place, "--onnxruntime", &library, extra].map(str::to_owned);
     let list = |extra: &str, exit: i32| run(&arguments(extra).each_ref().map(String::as_str), exit);
     for model in list("--json", 0).objects() {
+        on_page("`models`", &model);
         assert_eq!(fields(&model), FIELDS);
         assert!(model["loads"] == true && model["problem"].is_null(), "{model}");
         assert_eq!(model["decoder_digest"].as_str().map(str::len), Some(64), "{model}");
@@ -72,6 +94,11 @@ fn a_contact_sheet_says_where_it_is() {
     let pair = format!("{picture}={picture}");
     let made = run(&["contact-sheet", "--json", "-o", &sheet, "--pairs", &pair], 0).object();
     assert_eq!((fields(&made), &made["pairs"]), (vec!["pairs", "path"], &1.into()));
+    on_page("`contact-sheet`", &made);
+    let nothing = ["doctor", "--json", "--models", "no-such-folder", "--onnxruntime", "no-such-library.so"];
+    for finding in run(&nothing, 1).objects() {
+        on_page("`doctor`", &finding);
+    }
 }
 
 #[test]
