@@ -54,15 +54,8 @@ pub struct Config {
     )]
     pub calling_ae_title: Vec<AeTitle>,
     /// Where objects go that are stored under --ae-title: a receiver's name at the sender. Not needed where it has only one.
-    #[arg(
-        long,
-        env = "LATENTWIRE_DESTINATION",
-        value_name = "NAME",
-        default_value = "",
-        hide_default_value = true,
-        help_heading = "DICOM"
-    )]
-    pub destination: String,
+    #[arg(long, env = "LATENTWIRE_DESTINATION", value_name = "NAME", help_heading = "DICOM")]
+    pub destination: Option<String>,
     /// Another AE title of this gateway, and where objects go that are stored under it; repeat for several.
     #[arg(
         long,

@@ -11,6 +11,9 @@ use tonic::{Request, transport::Channel};
 
 use crate::{object::Object, outcome::Failure};
 
+/// What the sender's own deadline is later than ours, so that ours says what happened.
+const SENDERS_MARGIN: Duration = Duration::from_secs(5);
+
 /// Hands objects to the sender.
 #[derive(Clone, Debug)]
 pub struct Courier {
@@ -78,7 +81,7 @@ impl Courier {
         let parts = std::iter::once(Part::Header(header)).chain(object.pieces().map(Part::Chunk));
         let messages = parts.map(|part| SendImageRequest { part: Some(part) });
         let mut request = Request::new(tokio_stream::iter(messages));
-        request.set_timeout(self.timeout);
+        request.set_timeout(self.timeout + SENDERS_MARGIN);
         let answer = SendServiceClient::new(self.channel.clone()).send_image(request).await;
         let transfer = answer.map_err(|status| Failure::from(&status))?.into_inner().transfer;
         let transfer = transfer.ok_or(Failure::NotDelivered)?;

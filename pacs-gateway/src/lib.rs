@@ -75,7 +75,8 @@ impl Running {
 /// The configuration, the data folder or a port is not as it must be; one sentence says what to do.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<Running> {
     config.limits.check()?;
-    let titles = Titles::new(&config.ae_title, &config.destination, &config.route, &config.calling_ae_title)?;
+    let destination = config.destination.as_deref().unwrap_or_default();
+    let titles = Titles::new(&config.ae_title, destination, &config.route, &config.calling_ae_title)?;
     let network = config.network();
     let dicom_listener = listen::bind("--listen", config.listen, &network).await?;
     let admin_listener = listen::bind("--admin", config.admin, &network).await?;
