@@ -78,11 +78,11 @@ class Run:
                 if trainer.step % every == 0:
                     trainer.history.append({"step": trainer.step, "seconds": round(trainer.seconds, 3), **trainer.seen})
                 if trainer.step % schedule.validate_every == 0 or trainer.step == schedule.steps:
-                    figures = trainer.validate(self.pictures.validation)
-                    trainer.history.append({"step": trainer.step, "validation": figures})
-                    progress.validated(trainer.step, figures)
+                    self.validate(progress)
                 if trainer.step % schedule.checkpoint_every == 0 or trainer.step == schedule.steps:
                     self.save()
+            if trainer.step >= schedule.steps and not any("validation" in row for row in trainer.history):  # fewer steps asked for than were made
+                self.validate(progress)
         except NotFinite as error:
             raise SystemExit(self._not_finite(error)) from None
         finally:
@@ -90,6 +90,11 @@ class Run:
         if self.stopping and trainer.step < schedule.steps:
             self.save()
             raise SystemExit(f"stopped at step {trainer.step} of {schedule.steps}; the same command goes on from {self.checkpoint}")
+
+    def validate(self, progress: Progress) -> None:
+        figures = self.trainer.validate(self.pictures.validation)
+        self.trainer.history.append({"step": self.trainer.step, "validation": figures})
+        progress.validated(self.trainer.step, figures)
 
     def save(self) -> None:
         try:

@@ -84,6 +84,19 @@ def test_a_second_start_after_the_end_trains_no_further(data, config_file, tmp_p
     assert_same(before, again.trainer.state(""))
 
 
+def test_fewer_steps_than_were_made_still_end_in_a_whole_model(data, config_file, tmp_path, command):
+    """A long run that is stopped before its first point of the curves, and then asked to be done with."""
+    replaced(config_file, "steps = 12", "steps = 100000")
+    run = make_run(data, config_file, tmp_path / "work")
+    before_step(run, 4, run.stop)
+    with pytest.raises(SystemExit, match="stopped at step 5 of 100000"):
+        run.train()
+    assert run.trainer.history == []
+    command(steps="1")
+    assert read_checkpoint(run.checkpoint)["config"] == run.config.text(), "nothing was trained, so nothing is saved"
+    assert (tmp_path / "models/ae224-tiny/curves.png").is_file() and "5 steps" in (tmp_path / "models/ae224-tiny/CARD.md").read_text()
+
+
 def test_what_changed_since_the_checkpoint_is_told_and_kept(data, config_file, tmp_path, capsys):
     make_run(data, config_file, tmp_path / "work").train()
     replaced(config_file, "batch = 2", "batch = 3")
