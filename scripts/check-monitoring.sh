@@ -12,4 +12,5 @@ scripts/fetch-prometheus.sh || status=$?
 
 .tools/promtool check config deploy/prometheus.yml
 .tools/promtool test rules deploy/alerts.test.yml
-cargo test --locked -p latentwire-tests --test monitoring -- --ignored
+# Of the whole workspace, so that nothing is compiled again with other features.
+cargo test --workspace --locked --test monitoring -- --ignored

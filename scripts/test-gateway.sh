@@ -23,5 +23,6 @@ if [ -n "$(missing)" ]; then
     exit 0
 fi
 scripts/fetch-onnxruntime.sh
-cargo build --locked -p pacs-gateway -p sender-svc -p receiver-svc -p latentwire-cli
-cargo test --locked -p latentwire-tests --test gateway_dcmtk -- --ignored --test-threads 2
+# Of the whole workspace, so that nothing is compiled again with other features.
+cargo build --workspace --locked
+cargo test --workspace --locked --test gateway_dcmtk -- --ignored --test-threads 2

@@ -3,8 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_INCREMENTAL=0 # one build of each thing: nothing to keep for a next one
+# Every cargo command below is of the whole workspace: with -p, features differ and everything is compiled again.
 
-step() { printf '\n== %s\n' "$1"; }
+step() { printf '\n== %s (%d s)\n' "$1" "$SECONDS"; }
 
 step "formatting"
 cargo fmt --all --check
@@ -27,12 +28,18 @@ cargo build --workspace --locked
 step "tests"
 cargo test --workspace --locked
 
+step "packages on a clean Debian, and two hospitals by the runbook"
+scripts/test-release.sh
+
 step "monitoring: alerts and dashboard in a real Prometheus"
 scripts/check-monitoring.sh
 
 step "python example"
 make --no-print-directory examples/python/.venv/ready
-cargo test --locked -p latentwire-tests --test python_example -- --ignored
+cargo test --workspace --locked --test python_example -- --ignored
+
+step "gateway: DCMTK as the modality"
+scripts/test-gateway.sh
 
 step "containers: the compose project"
 why=$(mktemp)
