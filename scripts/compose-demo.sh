@@ -21,6 +21,7 @@ finish() {
     trap - EXIT INT TERM
     [ "$status" -eq 0 ] || "${compose[@]}" logs --no-color --tail 20 sender receiver >&2 || true
     "${compose[@]}" down --volumes --timeout 40 >/dev/null 2>&1 || true
+    [ "$status" -eq 0 ] || printf 'compose-demo: it failed, see above. Ports in use? LATENTWIRE_SENDER_PORT and its like name others: docs/CONTAINERS.md\n' >&2
     exit "$status"
 }
 trap finish EXIT
