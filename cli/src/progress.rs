@@ -32,6 +32,7 @@ struct Sum {
 }
 
 /// The bar of one image.
+#[derive(Clone)]
 pub struct ImageBar(ProgressBar);
 
 impl Bars {

@@ -11,7 +11,7 @@ use crate::{
     outcome::{ImageStatus, Outcome},
     progress::percent_saved,
     table::{Cell, Column, Layout, Table, decimal, number, whole, words},
-    terminal::{self, Paint, Terminal},
+    terminal::{self, Paint, Terminal, wrapped},
 };
 
 /// The columns of `send` and `inspect`, sizes in bytes and times in milliseconds.
@@ -96,7 +96,8 @@ impl<'t, 'o> Results<'t, 'o> {
             report.finish()?;
         }
         if !self.json && !self.terminal.quiet() && !self.outcomes.is_empty() {
-            let text = table(&self.outcomes, self.terminal.width()) + "\n" + &summary(&self.outcomes);
+            let width = self.terminal.width();
+            let text = table(&self.outcomes, width) + "\n" + &wrapped(&summary(&self.outcomes), width);
             self.terminal.print(&text)?;
         }
         Ok(exit(&self.outcomes))
@@ -111,8 +112,10 @@ const LIVE_COLUMNS: [Column; 7] = [
     number("original").at_least(10).rank(1),
     number("sealed").at_least(9).rank(1),
     number("SSIM").at_least(6),
-    words("image"),
+    words("image").flexible().at_least(LONGEST_PATH),
 ];
+/// Longest path of the system: all of it is shown where there is no terminal.
+const LONGEST_PATH: usize = 4096;
 
 /// The results of a command that runs on and on: each told when it comes, none kept.
 pub struct Live<'t, 'o> {
@@ -190,7 +193,7 @@ fn table(outcomes: &[Outcome], width: Option<usize>) -> String {
     let mut text = table.render(width);
     for outcome in outcomes {
         if let Some(reason) = &outcome.exact_reason {
-            text.push_str(&format!("{} travels exact: {reason}\n", outcome.path));
+            text.push_str(&wrapped(&format!("{} travels exact: {reason}\n", outcome.path), width));
         }
     }
     text
@@ -244,15 +247,16 @@ fn summary(outcomes: &[Outcome]) -> String {
             words.push(format!("{} {}", count(status), status.word().replace('_', " ")));
         }
     }
+    let images = if outcomes.len() == 1 { "image" } else { "images" };
+    let counted = format!("{} of {} {images}", words.join(", "), outcomes.len());
+    if taken.is_empty() {
+        return counted + "\n";
+    }
     let travelled = sum(|o| o.sealed_bytes.or(o.coded_bytes));
     let saved = percent_saved(original, travelled).map_or_else(String::new, |percent| {
         format!("; {} B ({percent} %) of the files saved", original - travelled)
     });
-    format!(
-        "{} of {} images; files {original} B, pixels {raw} B, coded {coded} B{saved}\n",
-        words.join(", "),
-        outcomes.len()
-    )
+    format!("{counted}; files {original} B, pixels {raw} B, coded {coded} B{saved}\n")
 }
 
 /// The file of `--report`.

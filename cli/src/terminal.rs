@@ -98,8 +98,20 @@ pub fn error(text: &str) {
 }
 
 fn remark(style: Style, word: &str, text: &str) {
+    let term = Term::stderr();
+    let width = if term.is_term() { term.size_checked().map(|(_, columns)| columns.into()) } else { None };
+    // Painted after wrapping, which counts columns.
+    let line = wrapped(&format!("{word}: {text}"), width);
+    let line = line.strip_prefix(word).unwrap_or(&line);
     // Where standard error cannot be written, nobody can be told.
-    let _ = writeln!(io::stderr(), "{} {text}", style.for_stderr().apply_to(format!("{word}:")));
+    let _ = writeln!(io::stderr(), "{}{line}", style.for_stderr().apply_to(word));
+}
+
+/// Prose as wide as the terminal, broken between words; one line where there is none.
+#[must_use]
+pub fn wrapped(text: &str, width: Option<usize>) -> String {
+    let Some(width) = width else { return text.to_owned() };
+    textwrap::fill(text, textwrap::Options::new(width).subsequent_indent("  ").break_words(false))
 }
 
 /// Colours a text for standard output, if it is to be coloured.

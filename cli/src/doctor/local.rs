@@ -64,7 +64,11 @@ pub fn unloaded_models(args: &DoctorArgs) -> Vec<Finding> {
 }
 
 fn no_model(folder: &Path, why: Option<String>) -> Finding {
-    let message = why.unwrap_or_else(|| format!("there is no model in {}", folder.display()));
+    let message = match why {
+        _ if !models_folder(folder).is_dir() => format!("there is no folder {}", folder.display()),
+        Some(why) => why,
+        None => format!("there is no model in {}", folder.display()),
+    };
     Finding::fail("models", message, "pass --models DIR, the folder that holds the model folders")
 }
 

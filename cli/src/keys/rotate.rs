@@ -68,10 +68,16 @@ pub fn stage(args: &RotateArgs, terminal: &mut Terminal<'_>) -> Result<(), Failu
         Role::Sender => sender_guide(&args.file, &public_file, &old, new),
         Role::Receiver => receiver_guide(&args.file, &public_file, new),
     };
-    let strong = |key: &PublicKey| paint(Paint::Strong, &key.fingerprint().to_string());
-    let head = format!("old key: {}  ({})\n", strong(&old), args.file.display())
-        + &format!("new key: {}  ({}, not in force yet)\n\n", strong(new), staged.display());
+    let head = line("old key", &old, &args.file, "in force")
+        + &line("new key", new, &staged, "not in force yet")
+        + "\n";
     terminal.print(&(head + &guide))
+}
+
+/// A key as two administrators compare it, and where it is; narrow enough for any terminal.
+fn line(title: &str, key: &PublicKey, file: &Path, state: &str) -> String {
+    let fingerprint = paint(Paint::Strong, &key.fingerprint().to_string());
+    format!("{title}  {fingerprint}\n         {}, {state}\n", file.display())
 }
 
 /// A stage that was cut off between the two files is completed; one that was not has told its peers already.
@@ -102,14 +108,19 @@ fn write_public(file: &Path, key: &PublicKey) -> Result<(), Failure> {
 fn sender_guide(file: &Path, public_file: &Path, old: &PublicKey, new: &PublicKey) -> String {
     let (file, public_name) = (file.display(), file_name(public_file));
     format!(
-        "1. Send {} to every receiver, and read the new fingerprint out over the phone:
+        "1. Send this file to every receiver, and read the new fingerprint out over the
+   phone:
      {}
-   There it is pinned beside the old key, and the service reads it within seconds:
+     {}
+   There it is pinned beside the old key, and the service reads it within
+   seconds:
      latentwire trust add TRUST.toml --name THIS-SITE --key {public_name}
-2. When all of them have said so, put the key in force here and restart sender-svc:
+2. When all of them have said so, put the key in force here and restart
+   sender-svc:
      latentwire keys rotate --finish '{file}'
 3. When images arrive under the new key, each receiver takes the old one back:
-     latentwire trust revoke TRUST.toml --name THIS-SITE --fingerprint '{}'
+     latentwire trust revoke TRUST.toml --name THIS-SITE \\
+       --fingerprint '{}'
 ",
         public_file.display(),
         new.fingerprint(),
@@ -120,13 +131,17 @@ fn sender_guide(file: &Path, public_file: &Path, old: &PublicKey, new: &PublicKe
 fn receiver_guide(file: &Path, public_file: &Path, new: &PublicKey) -> String {
     let (file, public_name) = (file.display(), file_name(public_file));
     format!(
-        "1. Send {} to every sender, and read the new fingerprint out over the phone:
+        "1. Send this file to every sender, and read the new fingerprint out over the
+   phone:
+     {}
      {}
    There it is pinned behind the old key, and sender-svc is restarted:
      --destination THIS-SITE=URL,OLDKEY,{public_name}
-2. When all of them have said so, put the key in force here and restart receiver-svc:
+2. When all of them have said so, put the key in force here and restart
+   receiver-svc:
      latentwire keys rotate --finish '{file}'
-3. When their images arrive, each sender takes the old key out of its destination:
+3. When their images arrive, each sender takes the old key out of its
+   destination:
      --destination THIS-SITE=URL,{public_name}
 ",
         public_file.display(),
@@ -192,15 +207,14 @@ impl Swapped {
         }
         let mut text = String::new();
         if let Some((key, file)) = &self.old {
-            text += &format!("old key: {}  (kept as {})\n", key.fingerprint(), file.display());
+            text += &line("old key", key, file, "kept for the records");
         }
-        let fingerprint = paint(Paint::Strong, &self.new.fingerprint().to_string());
-        text += &format!("new key: {fingerprint}  ({}, in force)\n", args.file.display());
+        text += &line("new key", &self.new, &args.file, "in force");
         let (service, whose) = match self.new.role() {
             Role::Sender => ("sender-svc", "the receivers revoke the old one"),
             Role::Receiver => ("receiver-svc", "the senders unpin the old one"),
         };
-        text += &format!("\nRestart {service} now; when images arrive under the new key, {whose}.\n");
+        text += &format!("\nRestart {service} now. When images arrive under the new key,\n{whose}.\n");
         terminal.print(&text)
     }
 }

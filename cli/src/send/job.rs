@@ -144,10 +144,10 @@ impl Job {
         self.header.file_bytes = length;
         let (parts, requests) = mpsc::channel(CHUNKS_AHEAD);
         let expected = entry.map(|entry| entry.digest().clone());
-        let reader = tokio::spawn(read_parts(source, self.header, expected, parts));
+        bar.at("upload", 0, length);
+        let reader = tokio::spawn(read_parts(source, self.header, expected, parts, bar.clone()));
         let mut request = Request::new(ReceiverStream::new(requests));
         request.set_timeout(self.timeout);
-        bar.at("upload", 0, length);
         let answer = follow(channel, request, bar).await;
         match reader.await {
             Ok(Err(error)) => Err(Failure::file(&self.file, &error)),
@@ -197,7 +197,9 @@ async fn read_parts(
     header: ImageHeader,
     expected: Option<FileDigest>,
     parts: mpsc::Sender<SendStudyRequest>,
+    bar: ImageBar,
 ) -> io::Result<()> {
+    let (mut read, length) = (0, header.file_bytes);
     let mut digest = Sha256::new();
     let mut next = Part::Header(header);
     loop {
@@ -205,11 +207,18 @@ async fn read_parts(
         (&mut source).take(CHUNK_BYTES as u64).read_to_end(&mut chunk).await?;
         let at_end = chunk.is_empty();
         digest.update(&chunk);
+        read += chunk.len() as u64;
         if at_end && expected.as_ref().is_some_and(|expected| !expected.is(&digest.clone().finalize())) {
             return Err(io::Error::other("the file was changed while it was being sent; send it again"));
         }
         if parts.send(SendStudyRequest { part: Some(next) }).await.is_err() || at_end {
             return Ok(()); // at the end, or the call has ended, and its status says why
+        }
+        // The service says nothing before it has coded the image.
+        if read < length {
+            bar.at("upload", read, length);
+        } else {
+            bar.at("coding", 0, 1);
         }
         next = Part::Chunk(chunk.into());
     }
