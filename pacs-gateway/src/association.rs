@@ -373,23 +373,31 @@ impl Association {
     }
 
     async fn respond(&mut self, context: u8, response: &Response<'_>) -> Result<(), Ending> {
-        let bytes = response.to_bytes();
-        let most = match self.agreement.peer_max_pdu_bytes as usize {
-            0 => bytes.len(),
-            most => most.max(MIN_PDU_BYTES) - PDV_HEADER_BYTES,
-        };
-        let fragments = bytes.chunks(most).len();
-        for (index, fragment) in bytes.chunks(most).enumerate() {
-            let value = PDataValue {
-                presentation_context_id: context,
-                value_type: PDataValueType::Command,
-                is_last: index + 1 == fragments,
-                data: fragment.to_vec(),
-            };
-            self.wire.send(&Pdu::PData { data: vec![value] }, self.gateway.limits.idle_timeout()).await?;
+        let limit = self.gateway.limits.idle_timeout();
+        for value in fragments(context, &response.to_bytes(), self.agreement.peer_max_pdu_bytes) {
+            self.wire.send(&Pdu::PData { data: vec![value] }, limit).await?;
         }
         Ok(())
     }
+}
+
+/// A command set in fragments, each short enough for a PDU of its own that the peer takes; 0: any length.
+fn fragments(context: u8, command: &[u8], peer_max_pdu_bytes: u32) -> Vec<PDataValue> {
+    let most = match peer_max_pdu_bytes as usize {
+        0 => MAX_COMMAND_BYTES,
+        most => most.max(MIN_PDU_BYTES) - PDV_HEADER_BYTES,
+    };
+    let fragment = |data: &[u8]| PDataValue {
+        presentation_context_id: context,
+        value_type: PDataValueType::Command,
+        is_last: false,
+        data: data.to_vec(),
+    };
+    let mut fragments: Vec<PDataValue> = command.chunks(most).map(fragment).collect();
+    if let Some(last) = fragments.last_mut() {
+        last.is_last = true;
+    }
+    fragments
 }
 
 fn unrecognized(command: u16, message_id: u16) -> Response<'static> {
@@ -405,4 +413,38 @@ fn gives_up(pdu: &Pdu, message_id: u16) -> bool {
         && value.data.len() <= MAX_COMMAND_BYTES
         && Request::parse(Bytes::copy_from_slice(&value.data))
             == Ok(Request::Cancel { responded_to: message_id })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_cut_to_what_the_peer_takes() {
+        let command: Vec<u8> = (0..=255).collect();
+        for (most, lengths) in
+            [(0, vec![256]), (16_384, vec![256]), (134, vec![128, 128]), (10, vec![122, 122, 12])]
+        {
+            let fragments = fragments(3, &command, most);
+            assert_eq!(fragments.iter().map(|fragment| fragment.data.len()).collect::<Vec<_>>(), lengths);
+            let ends: Vec<bool> = fragments.iter().map(|fragment| fragment.is_last).collect();
+            assert_eq!(ends.iter().filter(|last| **last).count(), 1);
+            assert!(ends[ends.len() - 1], "{ends:?}");
+            let joined: Vec<u8> = fragments.into_iter().flat_map(|fragment| fragment.data).collect();
+            assert_eq!(joined, command);
+        }
+    }
+
+    #[test]
+    fn a_cancel_of_this_message_is_told_from_other_pdus() {
+        let cancel = |answered: u8| {
+            let head = [0, 0, 0, 1, 2, 0, 0, 0, 0xff, 0x0f];
+            let command = [&head[..], &[0, 0, 0x20, 1, 2, 0, 0, 0, answered, 0]].concat();
+            let mut values = fragments(1, &command, 0);
+            Pdu::PData { data: vec![values.remove(0)] }
+        };
+        assert!(gives_up(&cancel(7), 7));
+        assert!(!gives_up(&cancel(8), 7));
+        assert!(!gives_up(&Pdu::ReleaseRQ, 7));
+    }
 }

@@ -26,9 +26,9 @@ const STORAGE: &str = "1.2.840.10008.5.1.4.1.1.";
 /// Ids are odd numbers of one byte, so that there cannot be more.
 const MAX_CONTEXTS: usize = 128;
 
-/// Transfer syntaxes that are taken: those that the sender decodes, and those that it only carries as they are. The JPIP ones
-/// are missing, since their pixels are elsewhere.
-const TRANSFER_SYNTAXES: [&str; 32] = [
+/// Transfer syntaxes that are taken: those that the sender decodes, and those that it only carries as they are. The JPIP and
+/// SMPTE ones are missing, since their pixels are elsewhere, and so are the JPEG processes that were retired.
+const TRANSFER_SYNTAXES: [&str; 39] = [
     uids::IMPLICIT_VR_LITTLE_ENDIAN,
     uids::EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_VR_BIG_ENDIAN,
@@ -53,12 +53,19 @@ const TRANSFER_SYNTAXES: [&str; 32] = [
     uids::JPEGXLJPEG_RECOMPRESSION,
     uids::JPEGXL,
     uids::MPEG2MPML,
+    uids::MPEG2MPMLF,
     uids::MPEG2MPHL,
+    uids::MPEG2MPHLF,
     uids::MPEG4HP41,
+    uids::MPEG4HP41F,
     uids::MPEG4HP41BD,
+    uids::MPEG4HP41BDF,
     uids::MPEG4HP422D,
+    uids::MPEG4HP422DF,
     uids::MPEG4HP423D,
+    uids::MPEG4HP423DF,
     uids::MPEG4HP42STEREO,
+    uids::MPEG4HP42STEREOF,
     uids::HEVCMP51,
     uids::HEVCM10P51,
     uids::DEFLATED_IMAGE_FRAME_COMPRESSION,

@@ -237,8 +237,7 @@ impl Modality {
     pub fn request_store(&mut self, instance: &Instance) -> u16 {
         let context = self.context(&instance.sop_class, &instance.transfer_syntax);
         let message = self.message();
-        let uids = [(0x0002, instance.sop_class.as_str()), (0x1000, instance.sop_instance.as_str())];
-        self.command(context, &command(C_STORE_RQ, message, 0, &uids));
+        self.command(context, &store_command(message, instance));
         message
     }
 
@@ -330,6 +329,13 @@ impl Modality {
         self.next_message += 1;
         self.next_message - 1
     }
+}
+
+/// The command set of a C-STORE request with this number.
+#[must_use]
+pub fn store_command(message: u16, instance: &Instance) -> Vec<u8> {
+    let uids = [(0x0002, instance.sop_class.as_str()), (0x1000, instance.sop_instance.as_str())];
+    command(C_STORE_RQ, message, 0, &uids)
 }
 
 /// A command set, Implicit VR Little Endian. A cancel answers the message instead of having a number.

@@ -1,6 +1,6 @@
 //! What is stored at the gateway arrives at the receiver, and only then the modality hears of success.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use latentwire_proto::v1::{Image, Mode};
 use latentwire_tests::{
@@ -11,6 +11,8 @@ use latentwire_tests::{
 
 const CHEST: &str = "dicom/chest_cr_8bit.dcm";
 const HEAD: &str = "dicom/phantom_ct_head_16bit.dcm";
+/// MPEG-4 AVC/H.264 High Profile, Level 4.1.
+const MPEG4: &str = "1.2.840.10008.1.2.4.102";
 const JPEG: &str = "chest_xray/test/hannover_1890031531.jpg";
 
 fn sample(path: &str) -> Instance {
@@ -115,16 +117,21 @@ fn by_default_an_object_travels_as_the_sender_chooses() {
 }
 
 #[test]
-fn an_object_without_pixels_travels_as_it_is() {
+fn what_no_latent_can_hold_travels_as_it_is() {
     let link = Link::open();
     let gateway = Gateway::start(&link.workplace, link.sender.address, &[]);
-    let mut report = sample(CHEST);
+    let chest = sample(CHEST);
+    let mut report = chest.clone();
     report.data_set.truncate(report.pixel_data_at());
-    let mut modality = Modality::open(gateway.dicom, &[&report]).expect("accepted");
-    assert_eq!(modality.store(&report), success(1));
+    let video = chest.encapsulated(MPEG4, &[0x55; 1000]).renamed(1);
+    let mut modality = Modality::open(gateway.dicom, &[&report, &video]).expect("accepted");
+    for (instance, answers) in [(&report, 1), (&video, 2)] {
+        assert_eq!(modality.store(instance), success(answers));
+        let received = fetched(&link, &newest(&link), &link.workplace.path("received.dcm"));
+        assert_eq!(received.transfer_syntax, instance.transfer_syntax);
+        assert!(received.data_set == instance.data_set);
+    }
     modality.release();
-    let received = fetched(&link, &newest(&link), &link.workplace.path("received.dcm"));
-    assert!(received.data_set == report.data_set);
 }
 
 #[test]
@@ -157,4 +164,27 @@ fn a_called_title_leads_to_its_destination() {
     assert_eq!(answer.comment, "DESTINATION_UNKNOWN: see the gateway's log");
     modality.release();
     assert_eq!(client::list_images(link.receiver.images).len(), 1);
+}
+
+#[test]
+fn the_page_lists_the_metrics_that_there_are() {
+    let workplace = latentwire_tests::Workplace::new();
+    let gateway = Gateway::start(&workplace, process::free_address(), &[]);
+    let instance = sample(HEAD);
+    let mut modality = Modality::open(gateway.dicom, &[&instance]).expect("accepted");
+    assert_eq!(modality.store(&instance).status, 0xa700);
+    modality.release();
+    let own = |name: &str| name.starts_with("latentwire_dicom_");
+    let family = |name: &str| {
+        let endings = ["_bucket", "_sum", "_count"];
+        let histogram = endings.iter().find_map(|ending| name.strip_suffix(ending));
+        histogram.unwrap_or(name).to_owned()
+    };
+    let mut said: BTreeSet<String> =
+        gateway.metrics().iter().map(|sample| family(&sample.name)).filter(|name| own(name)).collect();
+    // There from the first delivery on.
+    said.insert("latentwire_dicom_last_delivery_timestamp_seconds".to_owned());
+    let page = fs::read_to_string(binaries::repository().join("docs/GATEWAY.md")).expect("the page");
+    let listed: BTreeSet<String> = page.split('`').filter(|word| own(word)).map(str::to_owned).collect();
+    assert_eq!(said, listed);
 }

@@ -1,8 +1,8 @@
 //! What the gateway does not take: strangers, too much, too long, broken; each with its reason, and the next one is served.
 
 use std::{
-    io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     thread,
     time::{Duration, Instant},
 };
@@ -10,11 +10,15 @@ use std::{
 use dicom_ul::{
     Pdu,
     association::Error,
-    pdu::{AssociationRJ, AssociationRJResult},
+    pdu::{
+        AssociationRJ, AssociationRJResult, AssociationRQ, PDataValue, PDataValueType,
+        PresentationContextProposed, UserVariableItem, write_pdu,
+    },
 };
 use latentwire_tests::{
     Gateway, Instance, Link, Modality, Workplace, binaries, client,
-    modality::{RLE, rle_frame},
+    gateway::AE_TITLE,
+    modality::{self, RLE, rle_frame},
     process::free_address,
 };
 
@@ -198,6 +202,77 @@ fn garbage_ends_its_own_connection_alone() {
     assert!(matches!(modality.receive(), Ok(Pdu::AbortRQ { .. })));
     assert!(!gateway.service.log().contains("panicked"), "{}", gateway.service.log());
     assert_echoes(&gateway);
+}
+
+#[test]
+fn damaged_conversations_end_and_the_gateway_lives_on() {
+    let (gateway, _workplace) = alone(&[]);
+    let instance = sample(HEAD);
+    let whole = conversation(&instance);
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |most: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        usize::try_from(random % most as u64).expect("below most")
+    };
+    for _ in 0..300 {
+        let mut bytes = whole.clone();
+        for _ in 0..=below(4) {
+            let at = below(bytes.len());
+            bytes[at] = u8::try_from(below(256)).expect("a byte");
+        }
+        bytes.truncate(bytes.len() - below(bytes.len() / 2));
+        let mut stream = TcpStream::connect(gateway.dicom).expect("the port is open");
+        // The gateway may have had enough before it has read all.
+        let _ = stream.write_all(&bytes).and_then(|()| stream.shutdown(Shutdown::Write));
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket has options");
+        let mut answer = Vec::new();
+        match stream.read_to_end(&mut answer) {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "it must end by itself"),
+        }
+    }
+    wait_until("all is to be given back", || {
+        gateway.measure("latentwire_dicom_associations_open", "") == 0.0
+            && gateway.measure("latentwire_dicom_buffered_bytes", "") == 0.0
+    });
+    assert!(!gateway.service.log().contains("panicked"), "{}", gateway.service.log());
+    assert_eq!(gateway.measure("latentwire_dicom_objects_total", "status=\"0000\""), 0.0);
+    assert_echoes(&gateway);
+}
+
+/// What a modality sends to store a small object, from the request of an association to its release.
+fn conversation(instance: &Instance) -> Vec<u8> {
+    let proposed = PresentationContextProposed {
+        id: 1,
+        abstract_syntax: instance.sop_class.clone(),
+        transfer_syntaxes: vec![instance.transfer_syntax.clone()],
+    };
+    let request = AssociationRQ {
+        protocol_version: 1,
+        calling_ae_title: "MODALITY".to_owned(),
+        called_ae_title: AE_TITLE.to_owned(),
+        application_context_name: "1.2.840.10008.3.1.1.1".to_owned(),
+        presentation_contexts: vec![proposed],
+        user_variables: vec![UserVariableItem::MaxLength(16_384)],
+    };
+    let value = |value_type, data: Vec<u8>| {
+        let value = PDataValue { presentation_context_id: 1, value_type, is_last: true, data };
+        Pdu::PData { data: vec![value] }
+    };
+    let command = modality::store_command(1, instance);
+    let data_set = instance.data_set[..instance.pixel_data_at()].to_vec();
+    let mut bytes = Vec::new();
+    for pdu in [
+        request.into(),
+        value(PDataValueType::Command, command),
+        value(PDataValueType::Data, data_set),
+        Pdu::ReleaseRQ,
+    ] {
+        write_pdu(&mut bytes, &pdu).expect("a PDU can be written to memory");
+    }
+    bytes
 }
 
 #[test]
