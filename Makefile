@@ -9,7 +9,7 @@ WORK ?= training/work
 MODELS ?= models
 THREADS ?=
 
-.PHONY: help demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock clean check-monitoring python-stubs python-lock
+.PHONY: help demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock clean check-monitoring python-stubs python-lock release release-check two-sites
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -90,6 +90,15 @@ examples/python/.venv/ready: examples/python/requirements-dev.txt
 	$(PYTHON) -m venv $*/.venv
 	$*/.venv/bin/pip install --quiet --disable-pip-version-check -r $*/requirements.txt
 	@touch $@
+
+release: ## Tarball, .deb and SHA256SUMS of this checkout, in target/dist
+	@scripts/release.sh
+
+release-check: ## Build the commit twice, in two folders, and compare the hashes (two release builds: long)
+	@scripts/release-check.sh
+
+two-sites: ## Two hospitals in network namespaces: every command of deploy/two-sites/README.md (root)
+	@scripts/test-release.sh two-sites
 
 clean: ## Remove what was built (not the fetched library)
 	cargo clean

@@ -38,8 +38,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     try:
+        needs("unshare", "nsenter", "setpriv", "ip", "dpkg-deb", "dpkg-shlibdeps", "strip")
         with alone():
-            needs("unshare", "nsenter", "setpriv", "ip", "dpkg-deb", "dpkg-shlibdeps", "strip")
             packages = make_packages(arguments.binaries, arguments.output)
             look_with_lintian(packages / debian_package(packages))
             clean_debian(packages)

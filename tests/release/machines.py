@@ -2,7 +2,7 @@
 
     root("clean")      Debian 12 minimal, as scripts/base-image.sh makes it
     root("server")     the same with systemd, nftables, sqlite3: what a hospital's server has
-    root("tools")      systemd-nspawn and lintian, so that nothing needs to be installed on the machine that runs the tests
+    root("tools")      systemd-nspawn, lintian and a DICOM client, so that nothing needs to be installed on the machine that runs the tests
     Machine(...)       a copy of a root, booted in a network namespace
 
 Needs root, and a Debian mirror once; what was made is kept in .tools/machines/. Where that is not to be had, `Skip` says why.
@@ -25,7 +25,7 @@ KEPT = CHECKOUT / ".tools" / "machines"
 ADDED = {
     "clean": [],
     "server": ["systemd", "systemd-sysv", "dbus", "nftables", "iproute2", "sqlite3"],
-    "tools": ["systemd", "systemd-container", "lintian"],
+    "tools": ["systemd", "systemd-container", "lintian", "dcmtk"],
 }
 ENVIRONMENT = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"]
 # What a machine may take to boot, or to be gone, on a busy computer.
@@ -60,12 +60,13 @@ def alone():
     with locked("test"):
         for stop in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(stop, end_in_order)
-        for cgroup in own_cgroup().glob("latentwire-*"):
-            kill_all(cgroup)
-            remove_cgroup(cgroup)
+        remove_cgroups()
         for left in KEPT.glob("copy.*"):
             shell(f"rm -rf --one-file-system '{left}'")
-        yield
+        try:
+            yield
+        finally:
+            remove_cgroups()
 
 
 def end_in_order(stop: int, _frame) -> None:
@@ -200,7 +201,7 @@ class Machine:
     def __init__(self, name: str, folder: Path, netns: str):
         self.name, self.folder, self.netns = name, folder, netns
         self.log = Path(f"{folder}.log")
-        self.cgroup = own_cgroup() / f"latentwire-{name}"
+        self.cgroup = own_cgroups()[0] / f"latentwire-{name}"
         self.process: subprocess.Popen | None = None
         self.leader = 0
 
@@ -268,7 +269,6 @@ class Machine:
             self.process.kill()
             self.process.wait()
         self.process, self.leader = None, 0
-        remove_cgroup(self.cgroup)
         self.log.unlink(missing_ok=True)
 
 
@@ -278,17 +278,30 @@ def children(pid: int) -> list[int]:
     return []
 
 
-def own_cgroup() -> Path:
-    """The folder of this process's control group: that of systemd's hierarchy where there are several."""
-    lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    for line in lines:
+def own_cgroups() -> list[Path]:
+    """The folders of this process's control group, the one that systemd's nspawn goes by first."""
+    folders = []
+    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "name=systemd":
-            return Path("/sys/fs/cgroup/systemd" + path)
-    unified = next((line for line in lines if line.startswith("0::")), None)
-    if unified is None:
+            folders.insert(0, Path("/sys/fs/cgroup/systemd" + path))
+        elif controllers == "":
+            unified = Path("/sys/fs/cgroup/unified")
+            folders.append(Path(f"{unified if unified.is_dir() else unified.parent}{path}"))
+    if not folders:
         raise Skip("no control group hierarchy for systemd")
-    return Path("/sys/fs/cgroup" + unified.removeprefix("0::"))
+    return folders
+
+
+def remove_cgroups() -> None:
+    """Removes the control groups that machines had, with whatever runs in them still; for when none is wanted any more."""
+    for own in own_cgroups():
+        for cgroup in own.glob("latentwire-*"):
+            kill_all(cgroup)
+            remove_cgroup(cgroup)
+        # What nspawn makes beside them where there are two hierarchies.
+        for name in ("payload", "supervisor"):
+            remove_cgroup(own / name)
 
 
 def kill_all(cgroup: Path) -> None:
@@ -305,7 +318,7 @@ def kill_all(cgroup: Path) -> None:
 
 
 def remove_cgroup(folder: Path) -> None:
-    # The innermost first. What still has processes stays, and harms nobody.
+    # The innermost first. What still has processes stays.
     for below in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
         with contextlib.suppress(OSError):
             below.rmdir()

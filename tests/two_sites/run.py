@@ -20,14 +20,14 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT / "tests/release"))
-from machines import Machine, Networks, Skip, alone, copy_of, needs, shell  # noqa: E402
+from machines import Machine, Networks, Skip, alone, copy_of, needs, root, shell  # noqa: E402
 
 STARTED = time.monotonic()
 RUNBOOK = CHECKOUT / "deploy/two-sites/README.md"
 NETS = ("lw-a", "lw-b", "lw-wan")
 # What a condition may take to come true on a busy computer.
 PATIENCE = 120
-PORTS = (50051, 50061, 50062, 9451, 9461)
+PORTS = (11112, 50051, 50061, 50062, 9451, 9461, 9471)
 STUDY = ["chest_xray", "brain_mri", "fundus", "dicom"]
 
 
@@ -95,13 +95,12 @@ def main() -> None:
     parser.add_argument("--packages", type=Path, required=True)
     arguments = parser.parse_args()
     try:
-        with alone():
-            needs("unshare", "nsenter", "setpriv", "ip", "dpkg-deb")
-            with Networks(*NETS), copy_of("server") as a, copy_of("server") as b:
-                wire_up()
-                for folder in (a, b):
-                    provide(folder, arguments.packages)
-                run(Machine("hospital-a", a, "lw-a"), Machine("hospital-b", b, "lw-b"))
+        needs("unshare", "nsenter", "setpriv", "ip", "dpkg-deb")
+        with alone(), Networks(*NETS), copy_of("server") as a, copy_of("server") as b:
+            wire_up()
+            for folder in (a, b):
+                provide(folder, arguments.packages)
+            run(Machine("hospital-a", a, "lw-a"), Machine("hospital-b", b, "lw-b"))
     except Skip as why:
         print(f"SKIPPED: {why}")
     except AssertionError as wrong:
@@ -144,8 +143,9 @@ def run(a: Machine, b: Machine) -> None:
         a.boot()
         b.boot()
         begin(hospitals)
-        only_what_the_table_says(hospitals)
         first_images(hospitals)
+        from_the_pacs(hospitals)
+        only_what_the_table_says(hospitals)
         link_is_cut(hospitals)
         upgrade(hospitals)
         backup_and_restore(hospitals)
@@ -195,10 +195,11 @@ def only_what_the_table_says(hospitals: Hospitals) -> None:
     for here, there in (("lw-b", "198.51.100.10"), ("lw-a", "203.0.113.20")):
         assert reaches(here, there, *PORTS) == {50061}, f"{there}: to its peer, other ports than 50061 are open, or not even that"
         assert not reaches("lw-wan", there, *PORTS), f"{there} is open to others than its peer"
-    for machine in (hospitals.a, hospitals.b):
-        listening = set(re.findall(rf"(\S+):({'|'.join(map(str, PORTS))})\s", machine.run("ss --listening --tcp --numeric")))
-        beyond = {(address, port) for address, port in listening if address != "127.0.0.1"}
-        assert len(listening) == 5 and {port for _, port in beyond} == {"50061"}, f"{machine.name}: {listening}"
+    for machine, absent in ((hospitals.a, set()), (hospitals.b, {11112, 9471})):
+        said = machine.run("ss --listening --tcp --numeric --no-header")
+        listening = {(address, int(port)) for address, port in re.findall(r"^\S+ +\S+ +\S+ +(\S+):(\d+) ", said, re.MULTILINE)}
+        assert {port for _, port in listening} == set(PORTS) - absent, f"{machine.name} listens elsewhere:\n{said}"
+        assert {port for address, port in listening if address != "127.0.0.1"} == {50061}, f"{machine.name} listens beyond loopback:\n{said}"
 
 
 def images(machine: Machine, study: str = "") -> list[dict]:
@@ -217,6 +218,29 @@ def first_images(hospitals: Hospitals) -> None:
     for origin, goal in ((hospitals.a, hospitals.b), (hospitals.b, hospitals.a)):
         sent = send_one(origin, "--mode exact")
         goal.run(f"latentwire get {sent['transfer_id']} -o exact.jpg && cmp exact.jpg pictures/first.jpg && rm exact.jpg")
+
+
+def from_the_pacs(hospitals: Hospitals) -> None:
+    """A DICOM client on A's server stores an object at the gateway; B gives it back."""
+    hospitals.at("hospital-a", "gateway")
+    before = {image["transfer_id"] for image in images(hospitals.b)}
+    stored = CHECKOUT / "samples/dicom/phantom_ct_head_16bit.dcm"
+    said = dcmtk("storescu -v -aet CT1 -aec LATENTWIRE 127.0.0.1 11112", stored)
+    assert "Received Store Response (Success)" in said, said
+    (arrived,) = [image for image in images(hospitals.b) if image["transfer_id"] not in before]
+    hospitals.b.run(f"latentwire get {arrived['transfer_id']} -o pacs.dcm")
+    # It came as a latent: an object of its own that says what it was made of.
+    received = dcmtk("dcmdump", hospitals.b.folder / "root/pacs.dcm")
+    uid = re.search(r"\[(.+)\]", dcmtk("dcmdump +P SOPInstanceUID", stored))[1]
+    assert re.search(rf"\[{re.escape(uid)}\] .*ReferencedSOPInstanceUID$", received, re.MULTILINE), received
+    assert re.search(r"\[01\] .*LossyImageCompression$", received, re.MULTILINE), received
+
+
+def dcmtk(command: str, file: Path) -> str:
+    """Runs a program of DCMTK's, with this file as its last argument, in A's network."""
+    inside = f"cat >/tmp/object.dcm; {command} /tmp/object.dcm; rm /tmp/object.dcm"
+    with open(file, "rb") as stream:
+        return shell(f"ip netns exec lw-a chroot '{root('tools')}' sh -ec '{inside}'", stdin=stream).stdout
 
 
 def send_one(machine: Machine, options: str = "") -> dict:
@@ -239,7 +263,8 @@ def study_under_way(hospitals: Hospitals, least: int = 1):
 
 def finish_study(hospitals: Hospitals) -> None:
     """The same command again until there is nothing left to do: at most once after each fault, here with patience."""
-    until("the whole study", lambda: hospitals.a.popen(hospitals.runbook.blocks["study"]["hospital-a"] + " >study.out 2>&1").wait() == 0)
+    again = f"({hospitals.runbook.blocks['study']['hospital-a']}) >study.out 2>&1"
+    until("the whole study", lambda: hospitals.a.popen(again).wait() == 0)
 
 
 def whole_study(hospitals: Hospitals, times: int) -> None:
