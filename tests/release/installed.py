@@ -169,7 +169,6 @@ def documents(debian: Chroot) -> None:
 
 
 KEYS_AND_TRUST = """
-dpkg --install /tmp/latentwire_*.deb >/dev/null
 latentwire keys generate --role receiver -o /etc/latentwire/receiver.key
 latentwire keys generate --role sender -o /etc/latentwire/sender.key
 latentwire trust add /etc/latentwire/trust.toml --name self --key /etc/latentwire/sender.key.pub
@@ -184,19 +183,20 @@ def booted_server(packages: Path) -> None:
     step("a Debian 12 server under systemd: the units, their hardening, credentials")
     with Networks(NETNS), copy_of("server") as folder:
         server = Machine("lw-server", folder, NETNS)
-        shell(f"mkdir -p '{folder}/root/in' && cp '{packages}'/*.deb '{SAMPLE}' '{folder}/root/in/'")
+        shell(f"mkdir -p '{folder}/root/in' && cp '{packages}'/latentwire[-_]* '{SAMPLE}' '{folder}/root/in/'")
         try:
             server.boot()
             units(server)
             server.run("systemctl stop latentwire-gateway latentwire-sender latentwire-receiver")
             encrypted_credential(server)
             removal(server)
+            from_the_tarball(server)
         finally:
             server.stop()
 
 
 def units(server: Machine) -> None:
-    server.run("mv /root/in/*.deb /tmp/ && dpkg --install /tmp/latentwire_*.deb")
+    server.run("mv /root/in/latentwire[-_]* /tmp/ && dpkg --install /tmp/latentwire_*.deb")
     states = server.run(f"for ask in is-active is-enabled; do systemctl $ask {' '.join(UNITS)} || true; done")
     assert states.split() == ["inactive"] * 3 + ["disabled"] * 3, f"something started, or would at the next boot: {states}"
     # Without keys the unit says which file is missing.
@@ -272,6 +272,23 @@ def removal(server: Machine) -> None:
     units = server.run("systemctl list-units --all --no-legend 'latentwire-*' | grep -v not-found || true")
     processes = server.run("grep -l -e sender-svc -e receiver-svc -e pacs-gateway /proc/[0-9]*/comm || true")
     assert not units.strip() and not processes.strip(), f"after the purge:\n{units}{processes}"
+
+
+def from_the_tarball(server: Machine) -> None:
+    """install.sh, on a server that still holds images; what it put there goes again, what is the site's stays."""
+    server.run(f"""
+        mkdir unpacked && tar -xzf /tmp/latentwire-*-linux.tar.gz -C unpacked --strip-components 1
+        find /usr /etc/systemd -xdev | sort >before.txt
+        unpacked/install.sh
+        {KEYS_AND_TRUST}
+        systemctl enable --quiet --now {" ".join(UNITS)}
+    """)
+    send_and_compare(server)
+    server.run("unpacked/install.sh --uninstall && find /usr /etc/systemd -xdev | sort >after.txt")
+    left = server.run("comm -13 before.txt after.txt; systemctl list-units --all --no-legend 'latentwire-*' | grep -v not-found || true")
+    # Folders that other packages use too may be new.
+    assert not re.search(r"latentwire|-svc|pacs-gateway", left), f"after --uninstall:\n{left}"
+    server.run("test -s /etc/latentwire/receiver.key -a -s /var/lib/latentwire-receiver/storage.key")
 
 
 main()
