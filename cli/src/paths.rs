@@ -33,6 +33,8 @@ pub struct Selection {
     pub repeated: usize,
     /// The first pattern that matches nothing.
     pub unmatched: Option<PathBuf>,
+    /// Folders that cannot be looked into.
+    pub unreadable: Vec<Failure>,
 }
 
 impl Selection {
@@ -92,9 +94,12 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Failure> {
 /// The files that [`search`] finds; there must be some.
 ///
 /// # Errors
-/// As [`search`]; or a pattern matches nothing, or there is no picture in any of the folders.
+/// As [`search`]; or a folder cannot be read, a pattern matches nothing, or there is no picture in any of the folders.
 pub fn select(paths: &[PathBuf]) -> Result<Selection, Failure> {
-    let found = search(paths)?;
+    let mut found = search(paths)?;
+    if !found.unreadable.is_empty() {
+        return Err(found.unreadable.swap_remove(0));
+    }
     if let Some(pattern) = &found.unmatched {
         return Err(Failure::usage(format!("pattern {} matches no file", pattern.display())));
     }
@@ -108,7 +113,7 @@ pub fn select(paths: &[PathBuf]) -> Result<Selection, Failure> {
 /// pattern whatever it matches. Hidden files and links to folders are passed over.
 ///
 /// # Errors
-/// A folder cannot be read, or a pattern is malformed.
+/// A pattern is malformed.
 pub fn search(paths: &[PathBuf]) -> Result<Selection, Failure> {
     let mut found = Selection::default();
     for path in paths {
@@ -118,10 +123,10 @@ pub fn search(paths: &[PathBuf]) -> Result<Selection, Failure> {
                     found.unmatched.get_or_insert(path.clone());
                 }
                 for path in matching {
-                    take(&path, &mut found)?;
+                    take(&path, &mut found);
                 }
             }
-            None => take(path, &mut found)?,
+            None => take(path, &mut found),
         }
     }
     let mut seen = HashSet::new();
@@ -131,12 +136,12 @@ pub fn search(paths: &[PathBuf]) -> Result<Selection, Failure> {
     Ok(found)
 }
 
-fn take(path: &Path, selection: &mut Selection) -> Result<(), Failure> {
+fn take(path: &Path, selection: &mut Selection) {
     if path.is_dir() {
-        return walk(path, selection).map_err(|error| Failure::file(path, &error));
+        walk(path, selection);
+    } else {
+        selection.files.push(path.to_owned());
     }
-    selection.files.push(path.to_owned());
-    Ok(())
 }
 
 /// What a pattern matches, sorted; `None` for a path that is none. A file that has the pattern's very name is meant itself.
@@ -153,36 +158,41 @@ fn matches(path: &Path) -> Result<Option<Vec<PathBuf>>, Failure> {
     Ok(Some(found))
 }
 
-fn walk(folder: &Path, selection: &mut Selection) -> io::Result<()> {
-    let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+fn walk(folder: &Path, selection: &mut Selection) {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let mut entries = match entries {
+        Ok(entries) => entries,
+        Err(error) => {
+            selection.unreadable.push(Failure::file(folder, &error));
+            return;
+        }
+    };
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         if entry.file_name().as_encoded_bytes().first() == Some(&b'.') {
             continue;
         }
         let path = entry.path();
-        if entry.file_type()?.is_dir() {
-            walk(&path, selection)?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            walk(&path, selection);
         } else if path.is_file() {
-            if is_picture(&path)? {
+            if may_be_picture(&path) {
                 selection.files.push(path);
             } else {
                 selection.skipped += 1;
             }
         }
     }
-    Ok(())
 }
 
-fn is_picture(path: &Path) -> io::Result<bool> {
+/// By its first bytes. A file that cannot be read may be one: it is taken, and rejected by its name.
+fn may_be_picture(path: &Path) -> bool {
     let mut start = Vec::new();
-    match File::open(path) {
-        Ok(file) => file.take(SNIFF_BYTES).read_to_end(&mut start)?,
+    match File::open(path).and_then(|file| file.take(SNIFF_BYTES).read_to_end(&mut start)) {
+        Ok(_length) => Format::sniff(&start).is_some(),
         // It went away since the folder was listed.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    Ok(Format::sniff(&start).is_some())
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
 }
 
 #[cfg(test)]

@@ -94,6 +94,9 @@ fn a_watch_of_what_is_not_there_or_by_a_wrong_address_ends_at_once() {
     let folder = pictures();
     let list = folder.text("list.jsonl");
     let inbox = folder.text("");
+    let missing = folder.text("no-such-inbox");
+    let ran = run(&["send", "--watch", "--resume", &list, &missing], 4);
+    assert!(ran.err.contains("NOT_FOUND LOCAL_FILE") && ran.err.contains(&missing), "{}", ran.err);
     let nowhere: SocketAddr = nobody();
     let sender = format!("https://{nowhere}");
     let ran = run(&["send", "--watch", "--resume", &list, "--sender", &sender, &inbox], 2);

@@ -53,7 +53,9 @@ pub async fn watch(args: &SendArgs, terminal: &mut Terminal<'_>) -> Result<Exit,
     if args.paths.iter().any(|path| is_standard_stream(path)) {
         return Err(Failure::usage("--watch looks at folders: - is none"));
     }
-    paths::search(&args.paths)?;
+    if let Some(trouble) = look(&args.paths)?.troubles.into_iter().next() {
+        return Err(trouble);
+    }
     let list = args.resume.as_deref().map(|path| ResumeList::open(path, terminal)).transpose()?.map(Arc::new);
     let channel = or(reach(&args.sender, terminal)).await?;
     let live = Live::new(terminal, args.json, args.report.as_deref())?;
@@ -106,24 +108,17 @@ struct Watch<'a, 't, 'o> {
 impl Watch<'_, '_, '_> {
     async fn run(&mut self) -> Result<Exit, Failure> {
         let mut interrupt = Interrupt::listen()?;
-        let mut trouble = None;
+        let mut troubles = Vec::new();
         loop {
             let began = Instant::now();
             let paths = self.args.paths.clone();
-            let found = spawn_blocking(move || look(&paths)).await.map_err(internal)?;
-            match found {
-                Ok(found) => {
-                    trouble = None;
-                    self.inbox.update(found, Instant::now());
-                }
-                // A share may come back: said once, and tried again.
-                Err(failure) => {
-                    if trouble.as_ref() != Some(&failure) {
-                        self.live.terminal().note(&format!("{failure}; looking again"));
-                    }
-                    trouble = Some(failure);
-                }
+            let found = spawn_blocking(move || look(&paths)).await.map_err(internal)??;
+            // A share may come back: said once, and tried again.
+            for trouble in found.troubles.iter().filter(|trouble| !troubles.contains(*trouble)) {
+                self.live.terminal().note(&format!("{trouble}; looking again"));
             }
+            troubles = found.troubles;
+            self.inbox.update(found.files, Instant::now());
             self.begin().await?;
             let pause = tokio::time::sleep(LOOK_AGAIN.max(began.elapsed() * PAUSE_A_LOOK));
             tokio::pin!(pause);
@@ -214,21 +209,37 @@ fn whole(file: &Path) -> Result<(), String> {
 struct Stamp {
     length: u64,
     inode: u64,
+    /// Content, permissions or name.
     changed: (i64, i64),
 }
 
 impl Stamp {
     fn of(file: &Path) -> io::Result<Self> {
         let status = fs::metadata(file)?;
-        Ok(Self { length: status.len(), inode: status.ino(), changed: (status.mtime(), status.mtime_nsec()) })
+        Ok(Self { length: status.len(), inode: status.ino(), changed: (status.ctime(), status.ctime_nsec()) })
     }
 }
 
-/// The pictures there are, whole or not.
-fn look(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Stamp)>, Failure> {
-    let files = paths::search(paths)?.files;
-    // One that went away since is none.
-    Ok(files.into_iter().filter_map(|file| Stamp::of(&file).ok().map(|stamp| (file, stamp))).collect())
+/// What a look at the folders finds.
+struct Look {
+    /// The pictures there are, whole or not.
+    files: Vec<(PathBuf, Stamp)>,
+    /// Folders that cannot be looked into, and what is named and not there.
+    troubles: Vec<Failure>,
+}
+
+fn look(paths: &[PathBuf]) -> Result<Look, Failure> {
+    let found = paths::search(paths)?;
+    let (mut files, mut troubles) = (Vec::with_capacity(found.files.len()), found.unreadable);
+    for file in found.files {
+        match Stamp::of(&file) {
+            Ok(stamp) => files.push((file, stamp)),
+            Err(error) if paths.contains(&file) => troubles.push(Failure::file(&file, &error)),
+            // It went away since its folder was listed.
+            Err(_) => {}
+        }
+    }
+    Ok(Look { files, troubles })
 }
 
 /// What is known of the files that have come.
