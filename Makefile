@@ -9,7 +9,7 @@ WORK ?= training/work
 MODELS ?= models
 THREADS ?=
 
-.PHONY: help demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock clean check-monitoring python-stubs python-lock release release-check two-sites
+.PHONY: help evaluate-cipher test-evaluation demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock clean check-monitoring python-stubs python-lock release release-check two-sites
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -46,6 +46,12 @@ evaluate-quick: setup evaluation/.venv/ready ## SSIM, MSE and bits per pixel thr
 
 compare-quick: evaluation/.venv/ready ## Bytes of today's codecs at the SSIM of the last evaluate-quick (same DATA=DIR)
 	cd evaluation && .venv/bin/python -m latentwire_evaluation.peers --data "$(abspath $(DATA))"
+
+evaluate-cipher: evaluation/.venv/ready ## Paper B's tables and figures of its cipher, and attacks on it, into evaluation/report/cipher.md (DATA=DIR)
+	cd evaluation && .venv/bin/python -m latentwire_evaluation.paper_b.report --data "$(abspath $(DATA))"
+
+test-evaluation: evaluation/.venv/ready ## The evaluation's own tests
+	cd evaluation && .venv/bin/python -m pytest -q tests
 
 train: training/.venv/ready ## From a folder of pictures to models/<id>/ (MODEL=ae224-fundus or my.toml, DATA=DIR [STEPS=N]); resumes
 	PYTHONPATH=training training/.venv/bin/python -m latentwire_training.train --model "$(MODEL)" --data "$(DATA)" --work "$(WORK)" --models "$(MODELS)" $(if $(STEPS),--steps $(STEPS)) $(if $(THREADS),--threads $(THREADS))

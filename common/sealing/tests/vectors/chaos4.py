@@ -85,16 +85,23 @@ def order_of(key, length):
     return sorted(range(length), key=lambda index: (drawn[index], index))
 
 
-def scramble(seed, plain):
+def stages(seed, plain):
+    """What the bytes are after each of the four stages: columns, rows, S-boxes, seed matrix."""
     columns, rows, boxes, matrix = keys_of(seed)
     width = math.isqrt(max(len(plain) - 1, 0)) + 1
     full = len(plain) // width
     order = order_of(columns, width)
     lines = [plain[i : i + width] for i in range(0, len(plain), width)]
     lines = [bytes(line[c] for c in order if c < len(line)) for line in lines]
-    lines = [lines[r] for r in order_of(rows, full)] + lines[full:]
+    first = b"".join(lines)
+    second = b"".join([lines[r] for r in order_of(rows, full)] + lines[full:])
     chosen, mask = middles(boxes), middles(matrix)
-    return bytes(BOXES[next(chosen) * 3 >> 32][p] ^ next(mask) & 255 for p in b"".join(lines))
+    third = bytes(BOXES[next(chosen) * 3 >> 32][p] for p in second)
+    return [first, second, third, bytes(r ^ next(mask) & 255 for r in third)]
+
+
+def scramble(seed, plain):
+    return stages(seed, plain)[-1]
 
 
 def picture(length):
