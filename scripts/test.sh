@@ -42,10 +42,19 @@ step "gateway: DCMTK as the modality"
 scripts/test-gateway.sh
 
 step "containers: the compose project"
+# Whether this machine's engine can do at all what the tests build on: networks, published ports. Nothing of ours runs in it.
+engine_works() {
+    local name=latentwire-probe-$$ status=0
+    docker network create "$name" >/dev/null || return
+    docker run --rm --network "$name" --publish 127.0.0.1::50061 --memory 64m --pids-limit 16 local/bookworm true || status=$?
+    docker network rm "$name" >/dev/null
+    return "$status"
+}
 why=$(mktemp)
 containers=0
 if docker compose version >/dev/null 2>&1 || docker-compose version >/dev/null 2>&1; then
     scripts/images.sh --bin "${CARGO_TARGET_DIR:-target}/debug" --tag test 2>"$why" || containers=$?
+    [ "$containers" -ne 0 ] || engine_works 2>"$why" || containers=75
 else
     echo "no docker compose is installed" >"$why"
     containers=75
