@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{admin, binaries};
 
 /// How long a service may take to load its models.
-const READY_LIMIT: Duration = Duration::from_secs(60);
+const READY_LIMIT: Duration = Duration::from_secs(180);
 
 /// How long a service may take to end after SIGTERM: the drain timeout, 25 s where nothing is given, and some.
 pub const STOP_LIMIT: Duration = Duration::from_secs(35);
