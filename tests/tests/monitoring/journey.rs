@@ -1,30 +1,40 @@
-//! A journey that makes both services say everything they can, and what they said.
+//! A journey that makes the services and the gateway say everything they can, and what they said.
 
 use std::sync::OnceLock;
 
 use latentwire_service::measures::{MEASURES, Owner};
-use latentwire_tests::{Link, Sender, admin, binaries, outcome, pictures};
+use latentwire_tests::{Gateway, Link, Sender, admin, binaries, outcome, pictures, process::Service};
 
-use crate::page::Page;
+use crate::{gateway, page::Page};
 
-/// What both services said afterwards.
+/// A link with a gateway before it. The gateway is dropped, and so stopped, first.
+pub struct Site {
+    pub gateway: Gateway,
+    pub link: Link,
+}
+
+/// What each said afterwards.
 pub struct Said {
     pub sender: Page,
     pub receiver: Page,
+    pub gateway: Page,
 }
 
-/// What the services say after the journey, which is made once.
+/// What they say after the journey, which is made once.
 pub fn said() -> &'static Said {
     static SAID: OnceLock<Said> = OnceLock::new();
     SAID.get_or_init(|| {
-        let link = open();
-        travel_beside_a_stranger(&link);
-        Said { sender: page(&link, true), receiver: page(&link, false) }
+        let site = open();
+        travel_beside_a_stranger(&site);
+        let Site { gateway, link } = &site;
+        let services = [&link.sender.service, &link.receiver.service, &gateway.service];
+        let [sender, receiver, gateway] = services.map(page);
+        Said { sender, receiver, gateway }
     })
 }
 
-/// Two services whose every gauge has something to say.
-pub fn open() -> Link {
+/// Services whose every gauge has something to say.
+pub fn open() -> Site {
     let link = Link::open_with(&[], &["--max-store-bytes", "1000000000"]);
     let _stranger = link.workplace.generate_key("sender", "stranger.key");
     let public_key = link.workplace.generate_key("sender", "leaving.key");
@@ -34,19 +44,21 @@ pub fn open() -> Link {
     let key =
         ["--key".as_ref(), public_key.as_os_str(), "--not-after".as_ref(), "2100-01-01T00:00:00Z".as_ref()];
     let _added = latentwire_tests::Run::latentwire(arguments.into_iter().chain(key)).expect_success();
-    link
+    Site { gateway: gateway::start(&link), link }
 }
 
 /// A journey, and a stranger who is not let in.
-fn travel_beside_a_stranger(link: &Link) {
-    travel(link);
+fn travel_beside_a_stranger(site: &Site) {
+    travel(site);
+    let link = &site.link;
     let stranger = Sender::start_as(&link.workplace, "stranger.key", link.receiver.transfer, &[]);
     let brain = binaries::sample("brain_mri/test/sartaj_0b938fbd0a.jpg");
     assert_eq!(stranger.send(&[&brain], &[]).object()["status"], "rejected");
 }
 
-/// Images of every modality, in every form; a refusal; a list and a look at what arrived.
-pub fn travel(link: &Link) {
+/// Images of every modality, in every form; a refusal; a list and a look at what arrived; a visit at the gateway.
+pub fn travel(site: &Site) {
+    let link = &site.link;
     let brain = binaries::sample("brain_mri/test/sartaj_0b938fbd0a.jpg");
     let samples = [
         binaries::sample("fundus/test/chase_2846f819cd.jpg"),
@@ -64,11 +76,11 @@ pub fn travel(link: &Link) {
     let id = sent[0]["transfer_id"].as_str().expect("an id");
     let _got = link.get(id, &link.workplace.path("received")).expect_success();
     let _listed = link.receiver.list().expect_success();
+    gateway::visit(&site.gateway);
 }
 
 /// What a service says now.
-pub fn page(link: &Link, of_sender: bool) -> Page {
-    let service = if of_sender { &link.sender.service } else { &link.receiver.service };
+fn page(service: &Service) -> Page {
     Page::read(&admin::get(service.admin(), "/metrics").expect("the admin port answers").body)
 }
 
@@ -103,22 +115,23 @@ fn the_services_say_what_the_table_lists_and_nothing_else() {
 
 #[test]
 fn what_happened_is_counted() {
-    let Said { sender, receiver } = said();
+    let Said { sender, receiver, .. } = said();
     let count = |page: &Page, name: &str, labels: &[(&str, &str)]| page.sum(name, labels);
-    assert_eq!(count(sender, "latentwire_transfers_total", &[("status", "delivered")]), 5.0);
+    // Five by the command line, two through the gateway.
+    assert_eq!(count(sender, "latentwire_transfers_total", &[("status", "delivered")]), 7.0);
     assert_eq!(count(sender, "latentwire_transfers_total", &[("status", "rejected")]), 1.0);
     assert_eq!(count(sender, "latentwire_transfers_in_flight", &[]), 0.0);
     assert_eq!(count(sender, "latentwire_open_sessions", &[]), 1.0);
-    assert_eq!(count(sender, "latentwire_images_total", &[("outcome", "exact_requested")]), 1.0);
+    assert_eq!(count(sender, "latentwire_images_total", &[("outcome", "exact_requested")]), 3.0);
     assert_eq!(
         count(sender, "latentwire_images_total", &[("outcome", "exact_below_floor"), ("modality", "brain")]),
         1.0
     );
-    assert_eq!(count(sender, "latentwire_images_total", &[]), 5.0);
+    assert_eq!(count(sender, "latentwire_images_total", &[]), 7.0);
     assert_eq!(count(sender, "latentwire_ssim_count", &[]), 3.0);
-    assert_eq!(count(receiver, "latentwire_transfers_total", &[("outcome", "stored")]), 5.0);
-    assert_eq!(count(receiver, "latentwire_verdicts_total", &[]), 5.0);
-    assert_eq!(count(receiver, "latentwire_verdicts_total", &[("verdict", "exact")]), 2.0);
+    assert_eq!(count(receiver, "latentwire_transfers_total", &[("outcome", "stored")]), 7.0);
+    assert_eq!(count(receiver, "latentwire_verdicts_total", &[]), 7.0);
+    assert_eq!(count(receiver, "latentwire_verdicts_total", &[("verdict", "exact")]), 4.0);
     assert_eq!(count(receiver, "latentwire_sessions_total", &[]), 1.0);
     assert!(count(receiver, "latentwire_handshake_failures_total", &[("reason", "PEER_NOT_ALLOWED")]) >= 1.0);
     assert!(count(receiver, "latentwire_stored_bytes", &[]) > 10_000.0);

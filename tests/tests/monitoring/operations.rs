@@ -3,20 +3,22 @@
 use std::{env, fs};
 
 use latentwire_service::{
-    measures::{MEASURES, Measure, Owner},
+    measures::{MEASURES, Owner},
     status::reason,
 };
 use latentwire_tests::binaries;
+use pacs_gateway::{elements::ElementError, negotiation::Rejection, outcome::Failure};
 
-use crate::sources;
+use crate::{gateway, journey, sources};
 
 const PAGE: &str = "docs/OPERATIONS.md";
 const BEGIN: &str =
     "<!-- metrics: written by UPDATE_OPERATIONS=1 cargo test -p latentwire-tests --test monitoring -->\n";
 const END: &str = "<!-- end of metrics -->\n";
+const HEAD: &str = "| metric | type | labels | meaning |\n|---|---|---|---|\n";
 
 #[test]
-fn the_list_of_metrics_is_the_services_own() {
+fn the_list_of_metrics_is_what_is_said() {
     let page = sources::text(PAGE);
     let (before, rest) = page.split_once(BEGIN).expect("the list's begin");
     let (written, after) = rest.split_once(END).expect("the list's end");
@@ -37,17 +39,31 @@ fn list() -> String {
     for (owner, title) in
         [(Owner::Both, "Both services"), (Owner::Sender, "sender-svc"), (Owner::Receiver, "receiver-svc")]
     {
-        list += &format!("\n**{title}**\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n");
+        list += &format!("\n**{title}**\n\n{HEAD}");
         for measure in MEASURES.iter().filter(|measure| measure.owner == owner) {
-            list += &row(measure);
+            let labels = measure.labels.iter().copied();
+            list += &row(measure.name, measure.kind.name(), labels, measure.help);
         }
     }
-    list + "\n"
+    list + &of_gateway() + "\n"
 }
 
-fn row(measure: &Measure) -> String {
-    let labels: Vec<_> = measure.labels.iter().map(|label| format!("`{label}`")).collect();
-    format!("| `{}` | {} | {} | {} |\n", measure.name, measure.kind.name(), labels.join(", "), measure.help)
+/// The gateway's metrics as it says them, since they stand in no table of the services.
+fn of_gateway() -> String {
+    let page = &journey::said().gateway;
+    let shared: Vec<_> = gateway::shared(page).iter().map(|measure| format!("`{}`", measure.name)).collect();
+    let mut list =
+        format!("\n**pacs-gateway**\n\nOf the first list: {}. Its own:\n\n{HEAD}", shared.join(", "));
+    for (name, labels) in gateway::own(page) {
+        let family = page.family(name).expect("it is on the page");
+        list += &row(name, &family.kind, labels.iter().map(String::as_str), &family.help);
+    }
+    list
+}
+
+fn row<'a>(name: &str, kind: &str, labels: impl Iterator<Item = &'a str>, help: &str) -> String {
+    let labels: Vec<_> = labels.map(|label| format!("`{label}`")).collect();
+    format!("| `{name}` | {kind} | {} | {help} |\n", labels.join(", "))
 }
 
 #[test]
@@ -82,18 +98,39 @@ fn section<'a>(page: &'a str, title: &str) -> &'a str {
 #[test]
 fn every_reason_is_explained() {
     let page = sources::text(PAGE);
-    let rows: Vec<Vec<&str>> = page
-        .lines()
-        .filter(|line| line.starts_with("| `"))
-        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
-        .collect();
+    let (services, gateway) =
+        page.split_once("\n### At the gateway\n").expect("the gateway's reasons have their section");
     for reason in reason::ALL {
-        let name = format!("`{reason}`");
-        let row = rows
-            .iter()
-            .find(|row| row[0] == name)
-            .unwrap_or_else(|| panic!("{PAGE} does not explain {reason}"));
-        assert_eq!(row.len(), 4, "{reason}: reason, gRPC code, what the caller sees, what to do");
-        assert!(row[1..].iter().all(|cell| cell.len() > 1), "{reason} has an empty cell");
+        let _row = explained(services, reason);
     }
+    for failure in [
+        Failure::BufferFull,
+        Failure::Cancelled,
+        Failure::DataSet(ElementError::Truncated),
+        Failure::Mismatch,
+        Failure::NoSender,
+        Failure::NotDelivered,
+        Failure::SenderUnavailable,
+        Failure::TimedOut,
+        Failure::TooLarge,
+        Failure::WrongContext,
+    ] {
+        let row = explained(gateway, failure.reason());
+        assert_eq!(row[1], format!("{:04X}", failure.status()), "{failure:?}");
+    }
+    for rejection in Rejection::ALL {
+        let row = explained(gateway, rejection.reason());
+        assert_eq!(row[1], "rejected", "{rejection:?}");
+    }
+}
+
+/// The row of a reason: the reason, its code or status, what is seen, what to do.
+fn explained<'a>(text: &'a str, reason: &str) -> Vec<&'a str> {
+    let begin = format!("| `{reason}` |");
+    let row = text.lines().find(|line| line.starts_with(&begin));
+    let row = row.unwrap_or_else(|| panic!("{PAGE} does not explain {reason}"));
+    let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+    assert_eq!(cells.len(), 4, "{reason}: reason, code or status, what is seen, what to do");
+    assert!(cells[1..].iter().all(|cell| cell.len() > 1), "{reason} has an empty cell");
+    cells
 }

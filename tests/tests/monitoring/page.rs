@@ -1,6 +1,6 @@
 //! A page of `/metrics`, taken apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use latentwire_tests::admin;
 use promql_parser::parser::{Expr, VectorSelector, parse};
@@ -57,6 +57,12 @@ impl Page {
     /// A metric by its name; a histogram without `_bucket`, `_sum` and `_count`.
     pub fn family(&self, name: &str) -> Option<&Family> {
         self.families.get(name)
+    }
+
+    /// The names of all labels of a metric, but a histogram's own.
+    pub fn labels_of(&self, name: &str) -> BTreeSet<String> {
+        let series = self.families.get(name).into_iter().flat_map(|family| &family.series);
+        series.flat_map(|series| series.labels.keys()).filter(|label| *label != "le").cloned().collect()
     }
 
     /// The series of this very name.

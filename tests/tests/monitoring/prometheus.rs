@@ -1,4 +1,4 @@
-//! A real Prometheus scrapes the two real services and evaluates every expression.
+//! A real Prometheus scrapes the real services and a real gateway, and evaluates every expression.
 
 use std::{
     fs,
@@ -9,11 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use latentwire_tests::{Link, binaries, process::free_address};
+use latentwire_tests::{binaries, process::free_address};
 use promql_parser::parser::{Expr, parse};
 use serde_json::Value;
 
-use crate::{journey, sources};
+use crate::{
+    journey::{self, Site},
+    sources,
+};
 
 /// What everything may take in all.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -22,8 +25,8 @@ const POLL: Duration = Duration::from_millis(500);
 #[test]
 #[ignore = "needs Prometheus; scripts/check-monitoring.sh runs it where Debian's package can be had"]
 fn prometheus_evaluates_every_expression() {
-    let link = journey::open();
-    let prometheus = Prometheus::start(&link);
+    let site = journey::open();
+    let prometheus = Prometheus::start(&site);
     let expressions = [
         must_return_something(sources::rule_expressions()),
         must_return_something(sources::dashboard_expressions("20s", "2m")),
@@ -32,7 +35,7 @@ fn prometheus_evaluates_every_expression() {
     let begun = Instant::now();
     let empty = loop {
         // Counters must grow while they are watched.
-        journey::travel(&link);
+        journey::travel(&site);
         thread::sleep(POLL);
         let empty: Vec<_> =
             expressions.iter().filter(|(_, text)| prometheus.query(text).is_empty()).collect();
@@ -48,7 +51,7 @@ fn prometheus_evaluates_every_expression() {
         let _evaluates = prometheus.query(&expression.text);
     }
     let up = prometheus.query("sum(up)");
-    assert_eq!(up[0]["value"][1], "2", "{up:?}");
+    assert_eq!(up[0]["value"][1], "3", "{up:?}");
     prometheus.check_rules();
 }
 
@@ -82,14 +85,15 @@ fn compared(expression: &Expr) -> &Expr {
     }
 }
 
-/// A Prometheus over deploy/prometheus.yml with the services' own ports; killed when dropped.
+/// A Prometheus over deploy/prometheus.yml with the ports of this site; killed when dropped.
 struct Prometheus {
     child: Child,
     address: SocketAddr,
 }
 
 impl Prometheus {
-    fn start(link: &Link) -> Self {
+    fn start(site: &Site) -> Self {
+        let Site { gateway, link } = site;
         let program = binaries::repository().join(".tools/prometheus");
         assert!(program.is_file(), "{} is missing: run scripts/fetch-prometheus.sh", program.display());
         let folder = link.workplace.new_folder("prometheus");
@@ -99,6 +103,7 @@ impl Prometheus {
             &[
                 ("127.0.0.1:9451", &link.sender.service.admin().to_string()),
                 ("127.0.0.1:9461", &link.receiver.service.admin().to_string()),
+                ("127.0.0.1:9471", &gateway.service.admin().to_string()),
                 ("scrape_interval: 15s", "scrape_interval: 1s"),
                 ("evaluation_interval: 15s", "evaluation_interval: 1s"),
                 ("- alerts.yml", &format!("- {}", alerts.display())),

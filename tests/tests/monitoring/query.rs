@@ -8,7 +8,7 @@ use promql_parser::{
 };
 
 use crate::{
-    journey,
+    journey::{self, Said},
     page::{Page, Series},
     sources,
 };
@@ -20,21 +20,24 @@ const ADDED: [&str; 2] = ["job", "instance"];
 pub const SENDER_JOB: &str = "latentwire-sender";
 /// The job that scrapes the receiver.
 pub const RECEIVER_JOB: &str = "latentwire-receiver";
+/// The job that scrapes the gateway.
+pub const GATEWAY_JOB: &str = "latentwire-gateway";
 
-/// What can be asked: the services' pages, what Prometheus knows by itself, and what earlier rules recorded.
+/// What can be asked: each job's page, what Prometheus knows by itself, and what earlier rules recorded.
 pub struct Known<'a> {
-    sender: &'a Page,
-    receiver: &'a Page,
+    pages: [(&'static str, &'a Page); 3],
     by_itself: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl<'a> Known<'a> {
-    /// Both pages, `up` and `ALERTS`.
-    pub fn new(sender: &'a Page, receiver: &'a Page) -> Self {
+    /// What was said, `up` and `ALERTS`.
+    pub fn new(said: &'a Said) -> Self {
+        let pages =
+            [(SENDER_JOB, &said.sender), (RECEIVER_JOB, &said.receiver), (GATEWAY_JOB, &said.gateway)];
         let set = |labels: &[&str]| labels.iter().map(|label| (*label).to_owned()).collect::<BTreeSet<_>>();
         let by_itself = [("up", set(&ADDED)), ("ALERTS", set(&["alertname", "alertstate", "severity"]))];
         let by_itself = by_itself.map(|(name, labels)| (name.to_owned(), labels)).into();
-        Self { sender, receiver, by_itself }
+        Self { pages, by_itself }
     }
 
     /// From now on the result of this rule can be asked for.
@@ -122,10 +125,9 @@ impl<'a> Known<'a> {
             all_in(&matchers.iter().map(|matcher| matcher.name.clone()).collect(), labels)?;
             return Ok(labels.clone());
         }
-        let jobs = [(SENDER_JOB, self.sender), (RECEIVER_JOB, self.receiver)];
         let of_job =
             |job: &str| matchers.iter().filter(|m| m.name == "job").all(|matcher| accepts(matcher, job));
-        let asked: Vec<_> = jobs.iter().filter(|(job, _)| of_job(job)).map(|(_, page)| *page).collect();
+        let asked: Vec<_> = self.pages.iter().filter(|(job, _)| of_job(job)).map(|(_, page)| *page).collect();
         let series: Vec<_> = asked.iter().flat_map(|page| page.series(name)).collect();
         if series.is_empty() {
             return Err(format!("no service that is asked says {name}"));
@@ -204,8 +206,7 @@ fn is_scalar(expression: &Expr) -> bool {
 
 /// Everything that can be asked after the journey, the recorded rules too.
 fn known() -> Known<'static> {
-    let said = journey::said();
-    let mut known = Known::new(&said.sender, &said.receiver);
+    let mut known = Known::new(journey::said());
     for rule in sources::rules() {
         if let Some(name) = rule.record {
             let labels = known.labels_of(&rule.expr).unwrap_or_else(|why| panic!("{name}: {why}"));
@@ -240,6 +241,10 @@ fn what_does_not_exist_is_found() {
         ("latentwire_ready", "latentwire_readiness"),
         ("up{job=\"latentwire-sender\"}", "up{jobs=\"latentwire-sender\"}"),
         ("latentwire_stored_bytes", "latentwire_stored_bytes{job=\"latentwire-sender\"}"),
+        (
+            "latentwire_dicom_objects_total{job=\"latentwire-gateway\", status=~\"0110|A700\"}",
+            "latentwire_dicom_objects_total{job=\"latentwire-gateway\", status=~\"0110|A701\"}",
+        ),
         ("latentwire_verdicts_total{verdict=\"equal\"}", "latentwire_verdicts_total{verdict=\"same\"}"),
         (
             "latentwire_images_total{outcome!=\"exact_requested\"}",

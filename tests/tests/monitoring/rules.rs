@@ -55,7 +55,11 @@ fn prometheus_scrapes_the_default_admin_ports() {
         .iter()
         .map(|job| (job.job_name.as_str(), job.static_configs[0].targets.join(" ")))
         .collect();
-    let expected = [(query::SENDER_JOB, "127.0.0.1:9451"), (query::RECEIVER_JOB, "127.0.0.1:9461")];
+    let expected = [
+        (query::SENDER_JOB, "127.0.0.1:9451"),
+        (query::RECEIVER_JOB, "127.0.0.1:9461"),
+        (query::GATEWAY_JOB, "127.0.0.1:9471"),
+    ];
     assert_eq!(jobs, expected.map(|(job, target)| (job, target.to_owned())));
     for (_, target) in expected {
         assert!(

@@ -75,7 +75,9 @@ pub fn dashboard_expressions(rate_interval: &str, range: &str) -> Vec<Expression
     let dashboard = dashboard();
     let fill = |text: &str| {
         let filled = text.replace("$__rate_interval", rate_interval).replace("$__range", range);
-        ["$sender", "$receiver", "$destination"].iter().fold(filled, |text, name| text.replace(name, ".+"))
+        ["$sender", "$receiver", "$gateway", "$destination"]
+            .iter()
+            .fold(filled, |text, name| text.replace(name, ".+"))
     };
     let mut found = Vec::new();
     for panel in panels(&dashboard) {
