@@ -268,6 +268,9 @@ impl Association {
         if arrival.request.sop_class != context.abstract_syntax {
             return Purpose::Refuse { arrival, failure: Failure::WrongContext };
         }
+        if arrival.request.sop_instance.is_empty() {
+            return Purpose::Refuse { arrival, failure: Failure::Uid };
+        }
         let gathering = self.gateway.gathering(&arrival.request, context.transfer_syntax);
         Purpose::Store { arrival, gathering: Box::new(gathering) }
     }

@@ -53,9 +53,9 @@ pub enum Request {
 pub struct StoreRequest {
     /// Its number.
     pub message_id: u16,
-    /// Affected SOP Class UID.
+    /// Affected SOP Class UID; empty if it is not written as a UID is.
     pub sop_class: String,
-    /// Affected SOP Instance UID.
+    /// Affected SOP Instance UID; empty if it is not written as a UID is.
     pub sop_instance: String,
     /// Whether its priority is HIGH.
     pub high_priority: bool,
@@ -130,8 +130,8 @@ fn number(value: Option<Vec<u8>>, name: &'static str) -> Result<u16, CommandErro
 }
 
 fn uid(value: Option<Vec<u8>>, name: &'static str) -> Result<String, CommandError> {
-    let uid = value.as_deref().and_then(elements::uid);
-    uid.map(str::to_owned).ok_or(CommandError::Missing(name))
+    let value = value.ok_or(CommandError::Missing(name))?;
+    Ok(elements::uid(&value).unwrap_or_default().to_owned())
 }
 
 /// The answer to a request.
@@ -232,9 +232,17 @@ mod tests {
     }
 
     #[test]
+    fn a_uid_that_is_none_is_not_kept() {
+        let unnamed = StoreRequest { sop_instance: String::new(), ..request() };
+        assert_eq!(Request::parse(command(store("DOE^JOHN"))), Ok(Request::Store(unnamed)));
+    }
+
+    #[test]
     fn what_is_missing_is_named() {
+        let mut elements = store("1.2.3");
+        elements.retain(|element| element.header().tag != tags::AFFECTED_SOP_INSTANCE_UID);
         assert_eq!(
-            Request::parse(command(store("DOE^JOHN"))),
+            Request::parse(command(elements)),
             Err(CommandError::Missing("Affected SOP Instance UID"))
         );
         let mut elements = store("1.2.3");

@@ -7,6 +7,7 @@
 //! | A900 | the data set is not the object that the request announced |
 //! | C000 | the object itself cannot be taken: damaged, or too large |
 //! | 0110 | anything else: a person must look |
+//! | 0117 | its SOP Instance UID is none |
 //! | 0122, 0211 | a SOP class or an operation that was not agreed on |
 //! | FE00 | the modality gave it up itself |
 
@@ -20,6 +21,8 @@ use crate::{elements::ElementError, object::Refused};
 pub const SUCCESS: u16 = 0x0000;
 /// DIMSE status: processing failure.
 pub const PROCESSING_FAILURE: u16 = 0x0110;
+/// DIMSE status: invalid SOP instance.
+pub const INVALID_SOP_INSTANCE: u16 = 0x0117;
 /// DIMSE status: SOP class not supported.
 pub const SOP_CLASS_NOT_SUPPORTED: u16 = 0x0122;
 /// DIMSE status: unrecognized operation.
@@ -72,6 +75,9 @@ pub enum Failure {
     /// Larger than allowed.
     #[error("the object is larger than --max-object-bytes")]
     TooLarge,
+    /// Its SOP Instance UID is written otherwise than UIDs are.
+    #[error("the request's SOP Instance UID is none: digits and dots, at most 64")]
+    Uid,
     /// Stored in a presentation context of another SOP class.
     #[error("the request's SOP class is not that of its presentation context")]
     WrongContext,
@@ -88,6 +94,7 @@ impl Failure {
             Self::Mismatch => DATA_SET_MISMATCH,
             Self::NoSender | Self::NotDelivered => PROCESSING_FAILURE,
             Self::Sender { code, reason } => of_sender(code, reason),
+            Self::Uid => INVALID_SOP_INSTANCE,
             Self::WrongContext => SOP_CLASS_NOT_SUPPORTED,
         }
     }
@@ -106,6 +113,7 @@ impl Failure {
             Self::SenderUnavailable => "SENDER_UNAVAILABLE",
             Self::TimedOut => "DELIVERY_TIMEOUT",
             Self::TooLarge => "OBJECT_TOO_LARGE",
+            Self::Uid => "INVALID_SOP_INSTANCE_UID",
             Self::WrongContext => "SOP_CLASS_NOT_SUPPORTED",
         }
     }
@@ -116,7 +124,7 @@ impl Failure {
         let advice = match self.status() {
             OUT_OF_RESOURCES => "try again later",
             DATA_SET_MISMATCH => "not the object of the request",
-            CANNOT_UNDERSTAND => "this object cannot be sent",
+            CANNOT_UNDERSTAND | INVALID_SOP_INSTANCE => "this object cannot be sent",
             CANCELLED => "given up",
             _ => "see the gateway's log",
         };
@@ -240,6 +248,7 @@ mod tests {
             Failure::SenderUnavailable,
             Failure::TimedOut,
             Failure::TooLarge,
+            Failure::Uid,
             Failure::WrongContext,
         ];
         for reason in reason::ALL {

@@ -31,10 +31,12 @@ fn nothing_of_a_patient_is_logged_or_kept() {
     for instance in [&good, &cut, &mismatch] {
         comments += &modality.store(instance).comment;
     }
-    // Text where a UID must be: the whole association is refused.
+    // Text where a UID must be.
     let named = Instance { sop_instance: PATIENT.to_owned(), ..good.clone() };
-    modality.request_store(&named);
-    let _aborted = modality.receive();
+    let answer = modality.store(&named);
+    assert_eq!(answer.status, 0x0117);
+    comments += &answer.comment;
+    modality.release();
     assert!(Modality::call(gateway.dicom, STRANGER, "LATENTWIRE", &[]).is_err());
     assert!(Modality::call(gateway.dicom, CALLING, STRANGER, &[]).is_err());
 
