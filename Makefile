@@ -9,7 +9,7 @@ WORK ?= training/work
 MODELS ?= models
 THREADS ?=
 
-.PHONY: help evaluate-cipher test-evaluation demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock clean check-monitoring python-stubs python-lock release release-check two-sites
+.PHONY: help cli-docs evaluate-cipher test-evaluation demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock clean check-monitoring python-stubs python-lock release release-check two-sites
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -39,6 +39,9 @@ proto: ## Regenerate the checked-in protobuf code and check the schema
 
 config-docs: ## Regenerate docs/CONFIGURATION.md
 	UPDATE_CONFIGURATION=1 cargo test --quiet --locked -p latentwire-tests --test configuration
+
+cli-docs: ## Regenerate the command reference of docs/CLI.md and the help files of its test
+	UPDATE_HELP=1 cargo test --quiet --locked -p latentwire-cli --test help
 
 evaluate-quick: setup evaluation/.venv/ready ## SSIM, MSE and bits per pixel through the real services (DATA=DIR)
 	cargo build --quiet --profile ci --locked -p sender-svc -p receiver-svc -p latentwire-cli

@@ -12,7 +12,7 @@ use std::{
 use latentwire_tests::{Link, client, outcome, pictures, process::command};
 use serde_json::Value;
 
-const IMAGES: usize = 60;
+const IMAGES: usize = 150;
 /// How long the first images may take.
 const LIMIT: Duration = Duration::from_secs(120);
 

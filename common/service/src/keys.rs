@@ -1,8 +1,8 @@
 //! Secret key files: read with the checks that ssh makes, written once and never over another.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{File, Permissions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use latentwire_sealing::{CryptoError, PublicKey, Role, SecretKey};
@@ -212,22 +212,29 @@ pub fn load_public_key(text_or_path: &str) -> Result<PublicKey, KeyFileError> {
     PublicKey::from_text(&text).map_err(|cause| KeyFileError::Text { path: path.clone(), cause })
 }
 
+/// Writes a file that appears whole or not at all, whenever the power fails, and never over another.
 fn write_new_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), KeyFileError> {
     let io = |cause: std::io::Error| KeyFileError::Io { path: path.to_owned(), cause };
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let descriptor = match rustix::fs::open(path, flags, Mode::from_raw_mode(mode)) {
-        Ok(descriptor) => descriptor,
-        Err(Errno::EXIST) => return Err(KeyFileError::Exists { path: path.to_owned() }),
-        Err(cause) => return Err(io(cause.into())),
-    };
-    let mut file = File::from(descriptor);
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io)
+    let exists = || KeyFileError::Exists { path: path.to_owned() };
+    if path.symlink_metadata().is_ok() {
+        return Err(exists());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".latentwire.")
+        .suffix(".part")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(folder)
+        .map_err(io)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(io)?;
+    file.persist_noclobber(path).map_err(|error| {
+        if error.error.kind() == ErrorKind::AlreadyExists { exists() } else { io(error.error) }
+    })?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use getrandom::rand_core::UnwrapErr;
 
     use super::*;
@@ -256,6 +263,21 @@ mod tests {
         let public = load_public_key(&format!("{}.pub", path.display())).expect("a public key");
         assert_eq!(public, *key.public_key());
         assert_eq!(load_public_key(&public.to_string()).expect("the text itself"), public);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let missing = folder.path().join("no folder/sender.key");
+        assert!(matches!(write_new_secret_file(&missing, "text"), Err(KeyFileError::Io { .. })));
+        let taken = folder.path().join("taken.key");
+        std::os::unix::fs::symlink("nowhere", &taken).expect("linked");
+        assert!(matches!(write_new_secret_file(&taken, "text"), Err(KeyFileError::Exists { .. })));
+        let whole = folder.path().join("whole.key");
+        write_new_secret_file(&whole, "text").expect("written");
+        assert_eq!(std::fs::read(&whole).expect("there"), b"text\n");
+        assert_eq!(std::fs::metadata(&whole).expect("there").permissions().mode() & 0o7777, 0o600);
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 2, "a part is left");
     }
 
     #[test]
