@@ -51,6 +51,8 @@ pub fn visit(gateway: &Gateway) {
 
     let announced_as_another = Instance { sop_instance: chest.renamed(1).sop_instance, ..chest.clone() };
     assert_eq!(modality.store(&announced_as_another).status, 0xa900);
+    let nameless = Instance { sop_instance: "none".to_owned(), ..chest.clone() };
+    assert_eq!(modality.store(&nameless).status, 0x0117);
     let too_large = [chest.data_set.clone(), vec![0; ROOM / 2]].concat();
     assert_eq!(modality.store(&Instance { data_set: too_large, ..chest.clone() }).status, 0xc000);
     modality.release();
@@ -116,6 +118,7 @@ fn what_was_stored_is_counted() {
     let here = ("destination", workplace::DESTINATION);
     assert_eq!(count("objects_total", &[here, ("status", "0000"), ("reason", "")]), 2.0);
     for (destination, status, reason) in [
+        (workplace::DESTINATION, "0117", "INVALID_SOP_INSTANCE_UID"),
         (workplace::DESTINATION, "A700", "BUFFER_FULL"),
         (workplace::DESTINATION, "A900", "DATA_SET_MISMATCH"),
         (workplace::DESTINATION, "C000", "OBJECT_TOO_LARGE"),
@@ -124,8 +127,8 @@ fn what_was_stored_is_counted() {
         let labels = [("destination", destination), ("status", status), ("reason", reason)];
         assert_eq!(count("objects_total", &labels), 1.0, "{reason}");
     }
-    assert_eq!(count("objects_total", &[]), 6.0);
-    assert_eq!(count("object_seconds_count", &[]), 6.0);
+    assert_eq!(count("objects_total", &[]), 7.0);
+    assert_eq!(count("object_seconds_count", &[]), 7.0);
     assert!(count("object_bytes_total", &[]) > 500_000.0);
     assert!(count("last_delivery_timestamp_seconds", &[]) > 1.7e9);
     assert_eq!(count("echoes_total", &[]), 1.0);

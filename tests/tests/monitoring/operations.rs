@@ -113,6 +113,7 @@ fn every_reason_is_explained() {
         Failure::SenderUnavailable,
         Failure::TimedOut,
         Failure::TooLarge,
+        Failure::Uid,
         Failure::WrongContext,
     ] {
         let row = explained(gateway, failure.reason());
@@ -122,6 +123,22 @@ fn every_reason_is_explained() {
         let row = explained(gateway, rejection.reason());
         assert_eq!(row[1], "rejected", "{rejection:?}");
     }
+    // What the gateway's own page lists, the services' words too.
+    for reason in said_to_modalities(&sources::text("docs/GATEWAY.md")) {
+        let _row =
+            explained(if reason::ALL.contains(&reason.as_str()) { services } else { gateway }, &reason);
+    }
+}
+
+/// The reasons in the table of what a modality hears.
+fn said_to_modalities(page: &str) -> Vec<String> {
+    let (_, rest) = page.split_once("\n## What a modality hears\n").expect("the table");
+    let rows = rest.lines().take_while(|line| !line.starts_with("## ")).filter(|line| line.starts_with("| "));
+    let reasons =
+        rows.filter_map(|row| row.split(" | ").nth(1)).flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let reasons: Vec<_> = reasons.map(str::to_owned).collect();
+    assert!(reasons.len() > 15, "{reasons:?}");
+    reasons
 }
 
 /// The row of a reason: the reason, its code or status, what is seen, what to do.
