@@ -9,6 +9,7 @@ cannot run it; ends with 1 at the first thing that is not as it must be.
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -58,8 +59,10 @@ def debian_package(folder: Path) -> str:
 def make_packages(binaries: Path, output: Path) -> Path:
     step("packages, twice: the same inputs give the same bytes")
     package = f"'{CHECKOUT}/deploy/release/package.sh' --fast --binaries '{binaries.resolve()}'"
-    shell(f"rm -rf '{output}' && {package} --output '{output}'")
-    shell(f"cd / && umask 077 && TZ=Asia/Tokyo TMPDIR=/var/tmp {package} --output '{output.resolve()}/again'")
+    # One time for both, whoever commits meanwhile.
+    at = {"env": os.environ | {"SOURCE_DATE_EPOCH": str(int(time.time()))}}
+    shell(f"rm -rf '{output}' && {package} --output '{output}'", **at)
+    shell(f"cd / && umask 077 && TZ=Asia/Tokyo TMPDIR=/var/tmp {package} --output '{output.resolve()}/again'", **at)
     first, again = ((folder / "SHA256SUMS").read_text(encoding="utf-8") for folder in (output, output / "again"))
     assert first == again, f"two runs of package.sh differ:\n{first}{again}"
     shell(f"rm -rf '{output}/again'")
