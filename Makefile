@@ -77,8 +77,8 @@ training/.venv/ready: training/requirements.lock
 	@touch $@
 
 check-monitoring: setup ## Alerts, dashboard and docs/OPERATIONS.md against running services, and against a real Prometheus
-	cargo build --quiet --locked -p sender-svc -p receiver-svc -p latentwire-cli
-	cargo test --quiet --locked -p latentwire-tests --test monitoring
+	cargo build --quiet --workspace --locked
+	cargo test --quiet --workspace --locked --test monitoring
 	@scripts/check-monitoring.sh
 
 python-stubs: examples/python/.venv/ready ## Regenerate the stubs of examples/python from proto/

@@ -22,7 +22,7 @@ import sys
 import tomllib
 import uuid
 
-PROGRAMS = ("sender-svc", "receiver-svc", "latentwire-cli")
+PROGRAMS = ("sender-svc", "receiver-svc", "pacs-gateway", "latentwire-cli")
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
 SOURCE = "latentwire"
 

@@ -5,12 +5,21 @@ use std::{sync::Weak, time::Duration};
 use latentwire_service::{
     admin::{MetricsError, metrics_handle},
     measures::{Owner, describe, unix_now},
+    status::reason,
 };
+use tonic::Code;
 
 use crate::{association::Ending, negotiation::Rejection, outcome::Failure, server::Gateway};
 
 const OBJECTS: &str = "latentwire_dicom_objects_total";
 const SECONDS: &str = "latentwire_dicom_object_seconds";
+/// Failures that a link meets sooner or later, and that alerts must see from the first on.
+const EXPECTED: [Failure; 4] = [
+    Failure::SenderUnavailable,
+    Failure::TimedOut,
+    Failure::BufferFull,
+    Failure::Sender { code: Code::Unavailable, reason: reason::PEER_UNAVAILABLE },
+];
 
 /// Sets the recorder up. A counter that is there from the start lets an alert see its first step.
 ///
@@ -34,6 +43,9 @@ pub fn started<'a>(destinations: impl Iterator<Item = &'a str>) -> Result<(), Me
     }
     for destination in destinations {
         objects(destination, None).increment(0);
+        for failure in EXPECTED {
+            objects(destination, Some(failure)).increment(0);
+        }
     }
     Ok(())
 }

@@ -4,9 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Parser;
 use latentwire_codec::{
-    CodecConfig, SessionOptions,
-    imaging::Limits,
-    model::{DecoderDigest, ModelError, Parts},
+    CodecConfig,
+    model::{ModelError, Parts},
 };
 use latentwire_service::args::{KeySource, LimitArgs, ListenArgs, LogArgs, ModelArgs};
 
@@ -84,19 +83,8 @@ impl Config {
     /// # Errors
     /// A pin is not a SHA-256 in hexadecimal digits.
     pub fn codec(&self) -> Result<CodecConfig, ModelError> {
-        let pins =
-            self.models.model_pin.iter().map(|pin| pin.parse()).collect::<Result<Vec<DecoderDigest>, _>>()?;
-        Ok(CodecConfig {
-            models: self.models.models.clone(),
-            pins: (!pins.is_empty()).then_some(pins),
-            parts: Parts { encoder: true, decoder: !self.withhold_decoder },
-            sessions: SessionOptions {
-                pool: usize::from(self.models.pool),
-                threads: usize::from(self.models.threads),
-            },
-            dylib: self.models.onnxruntime.clone(),
-            limits: Limits { max_file_bytes: self.limits.max_file_bytes, ..Limits::default() },
-        })
+        let parts = Parts { encoder: true, decoder: !self.withhold_decoder };
+        self.models.codec_config(parts, self.limits.max_file_bytes)
     }
 }
 

@@ -104,7 +104,7 @@ as() {  # In the background alone: the job is the service itself.
 }
 as receiver receiver-svc --key /tmp/receiver.key --trust /etc/latentwire/trust.toml \
     --data /var/lib/latentwire-receiver >/tmp/receiver.log 2>&1 &
-as sender sender-svc --models /usr/share/latentwire/models --key /tmp/sender.key \
+as sender sender-svc --key /tmp/sender.key \
     --destination self=http://127.0.0.1:50061,/etc/latentwire/receiver.key.pub >/tmp/sender.log 2>&1 &
 for url in http://127.0.0.1:50061 http://127.0.0.1:50051; do
     for _ in $(seq 600); do

@@ -1,6 +1,7 @@
 //! How images are to be coded.
 
 use clap::{Args, ValueEnum};
+use latentwire_service::floors::FloorArgs;
 
 /// How images are to be coded; the same flags for `send` and `inspect`.
 #[derive(Clone, Debug, Default, Args)]
@@ -9,21 +10,9 @@ pub struct PolicyArgs {
     /// How the pixels travel [default: latent].
     #[arg(long, value_name = "MODE")]
     pub mode: Option<ModeArg>,
-    /// Floor of the mean structural similarity, 0 to 1 [default: 0.95].
-    #[arg(long, value_name = "SSIM", value_parser = parse_similarity)]
-    pub min_ssim: Option<f64>,
-    /// Floor of the structural similarity of the worst 64x64 tile, 0 to 1.
-    #[arg(long, value_name = "SSIM", value_parser = parse_similarity)]
-    pub min_local_ssim: Option<f64>,
-    /// Floor of the peak signal-to-noise ratio in decibels.
-    #[arg(long, value_name = "DB", value_parser = parse_decibels)]
-    pub min_psnr_db: Option<f64>,
-    /// Largest absolute error allowed, in stored values.
-    #[arg(long, value_name = "VALUE")]
-    pub max_abs_error: Option<u32>,
-    /// What happens to an image below a floor [default: exact].
-    #[arg(long, value_name = "WHAT")]
-    pub below_floor: Option<BelowFloorArg>,
+    /// What the reconstruction must keep.
+    #[command(flatten)]
+    pub floors: FloorArgs,
     /// Model id; chosen by what the image shows where absent.
     #[arg(long, value_name = "ID")]
     pub model: Option<String>,
@@ -46,17 +35,6 @@ pub enum ModeArg {
     Bounded,
 }
 
-/// What happens to an image below a floor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum BelowFloorArg {
-    /// The original file travels instead.
-    Exact,
-    /// Nothing travels.
-    Reject,
-    /// The latent travels, marked.
-    SendMarked,
-}
-
 /// What an image shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ModalityArg {
@@ -70,18 +48,4 @@ pub enum ModalityArg {
     Brain,
     /// Anything else.
     Other,
-}
-
-fn parse_similarity(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
-        Ok(_) | Err(_) => Err("a similarity is a number from 0 to 1".to_owned()),
-    }
-}
-
-fn parse_decibels(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if (0.0..=200.0).contains(&value) => Ok(value),
-        Ok(_) | Err(_) => Err("a signal-to-noise ratio is a number of decibels from 0 to 200".to_owned()),
-    }
 }

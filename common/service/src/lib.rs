@@ -17,6 +17,7 @@ pub mod configuration;
 pub mod convert;
 pub mod destinations;
 pub mod drain;
+pub mod floors;
 pub mod grpc;
 pub mod health;
 pub mod keys;
