@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes the software bill of materials of the programs: CycloneDX 1.5, JSON.
 
-    scripts/sbom.py -o sbom.cdx.json [--onnxruntime FILE] [--models DIR]
+    scripts/sbom.py -o sbom.cdx.json [--onnxruntime FILE] [--models DIR] [--programs CRATE...]
 
-Holds every crate that is linked into sender-svc, receiver-svc and latentwire on this platform (what `cargo metadata
+Holds every crate that is linked into the programs (sender-svc, receiver-svc and latentwire, or those given) on this platform (what `cargo metadata
 --locked` resolves, without what only builds or tests), ONNX Runtime's library and the models, with licences, package URLs
 and SHA-256 sums. The same checkout gives the same bytes: no time stands in it, and its serial number is drawn from what it
 says. What the base image brings (libc, libstdc++) is no part of it: the image's own dpkg database lists that.
@@ -22,7 +22,8 @@ import sys
 import tomllib
 import uuid
 
-PROGRAMS = ("sender-svc", "receiver-svc", "pacs-gateway", "latentwire-cli")
+# Those of the container images.
+PROGRAMS = ["sender-svc", "receiver-svc", "latentwire-cli"]
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
 SOURCE = "latentwire"
 
@@ -32,18 +33,20 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=pathlib.Path, required=True)
     parser.add_argument("--onnxruntime", type=pathlib.Path, help="ONNX Runtime's library; looked for in .onnxruntime/")
     parser.add_argument("--models", type=pathlib.Path, default=CHECKOUT / "models")
+    parser.add_argument("--programs", nargs="+", metavar="CRATE", default=PROGRAMS, help="crates of the programs")
     arguments = parser.parse_args()
+    roots = arguments.programs
     library = arguments.onnxruntime or next(iter(sorted((CHECKOUT / ".onnxruntime").glob("libonnxruntime.so.*"))), None)
     if library is None:
         sys.exit("sbom: ONNX Runtime's library is not there: run scripts/fetch-onnxruntime.sh")
 
     metadata = cargo_metadata()
-    crates, dependencies = linked(metadata)
-    version = next(package["version"] for package in metadata["packages"] if package["name"] == PROGRAMS[0])
+    crates, dependencies = linked(metadata, roots)
+    version = next(package["version"] for package in metadata["packages"] if package["name"] == roots[0])
     root = f"pkg:generic/{SOURCE}@{version}"
     others = [onnxruntime(library), *models(arguments.models)]
     components = sorted([*crates, *others], key=lambda component: component["bom-ref"])
-    programs = [component["bom-ref"] for component in crates if component["name"] in PROGRAMS]
+    programs = [component["bom-ref"] for component in crates if component["name"] in roots]
     dependencies[root] = sorted([*programs, *(component["bom-ref"] for component in others)])
     for component in others:
         dependencies[component["bom-ref"]] = []
@@ -86,12 +89,12 @@ def run(command: list[str]) -> str:
         sys.exit(f"sbom: {error}")
 
 
-def linked(metadata: dict) -> tuple[list[dict], dict[str, list[str]]]:
+def linked(metadata: dict, programs: list[str]) -> tuple[list[dict], dict[str, list[str]]]:
     """The crates that the programs are made of, and who needs whom."""
     packages = {package["id"]: package for package in metadata["packages"]}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
     sums = checksums()
-    waiting = [identity for identity, package in packages.items() if package["name"] in PROGRAMS]
+    waiting = [identity for identity, package in packages.items() if package["name"] in programs]
     needs: dict[str, list[str]] = {}
     while waiting:
         identity = waiting.pop()
@@ -105,7 +108,7 @@ def linked(metadata: dict) -> tuple[list[dict], dict[str, list[str]]]:
         needs[identity] = ordinary
         waiting.extend(ordinary)
     dependencies = {purl(packages[identity]): [purl(packages[need]) for need in on] for identity, on in needs.items()}
-    return [crate(packages[identity], sums) for identity in needs], dependencies
+    return [crate(packages[identity], sums, programs) for identity in needs], dependencies
 
 
 def checksums() -> dict[tuple[str, str], str]:
@@ -121,9 +124,9 @@ def purl(package: dict) -> str:
     return f"pkg:cargo/{package['name']}@{package['version'].replace('+', '%2B')}"
 
 
-def crate(package: dict, sums: dict[tuple[str, str], str]) -> dict:
+def crate(package: dict, sums: dict[tuple[str, str], str], programs: list[str]) -> dict:
     component = {
-        "type": "application" if package["name"] in PROGRAMS else "library",
+        "type": "application" if package["name"] in programs else "library",
         "bom-ref": purl(package),
         "name": package["name"],
         "version": package["version"],

@@ -99,7 +99,7 @@ as_of() {
 }
 
 python3 "$here/licences.py" "${crates[@]}" >"$work/THIRD_PARTY_LICENCES.txt"
-python3 scripts/sbom.py -o "$work/sbom.cdx.json" --onnxruntime "$library"
+python3 scripts/sbom.py -o "$work/sbom.cdx.json" --onnxruntime "$library" --programs "${crates[@]}"
 
 lay_out "$work/both"
 
