@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from machines import CHECKOUT, Chroot, Machine, Networks, Skip, alone, copy_of, needs, root, shell
+from machines import CHECKOUT, Chroot, Machine, Networks, Skip, alone, boots, copy_of, needs, root, shell
 
 STARTED = time.monotonic()
 # What `systemd-analyze security` may say at most, on its scale from 0 (safe) to 10; docs/INSTALL.md states it.
@@ -40,6 +40,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         needs("unshare", "nsenter", "setpriv", "ip", "dpkg-deb", "dpkg-shlibdeps", "strip")
+        boots()
         with alone():
             packages = make_packages(arguments.binaries, arguments.output)
             look_with_lintian(packages / debian_package(packages))

@@ -28,6 +28,8 @@ ADDED = {
     "tools": ["systemd", "systemd-container", "lintian", "dcmtk"],
 }
 ENVIRONMENT = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"]
+# Name of the machine that shows whether one can be booted at all.
+PROBE = "lw-probe"
 # What a machine may take to boot, or to be gone, on a busy computer.
 PATIENCE = 180
 
@@ -349,3 +351,16 @@ class Networks:
                 with contextlib.suppress(OSError, ValueError):
                     os.kill(int(pid), signal.SIGKILL)
             shell(f"ip netns delete {name}")
+
+
+def boots() -> None:
+    """Skips where a plain Debian, with nothing of ours in it, cannot be booted: then this computer is what is in the way."""
+    try:
+        with alone(), Networks(PROBE), copy_of("server") as folder:
+            plain = Machine(PROBE, folder, PROBE)
+            try:
+                plain.boot()
+            finally:
+                plain.stop()
+    except (AssertionError, OSError) as why:
+        raise Skip(f"a plain Debian cannot be booted here: {' / '.join(str(why).strip().splitlines()[-3:])}") from why

@@ -20,7 +20,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT / "tests/release"))
-from machines import Machine, Networks, Skip, alone, copy_of, needs, root, shell  # noqa: E402
+from machines import Machine, Networks, Skip, alone, boots, copy_of, needs, root, shell  # noqa: E402
 
 STARTED = time.monotonic()
 RUNBOOK = CHECKOUT / "deploy/two-sites/README.md"
@@ -96,6 +96,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         needs("unshare", "nsenter", "setpriv", "ip", "dpkg-deb")
+        boots()
         with alone(), Networks(*NETS), copy_of("server") as a, copy_of("server") as b:
             wire_up()
             for folder in (a, b):
