@@ -10,7 +10,7 @@ use std::{
 use console::Term;
 use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::{outcome::Outcome, table::cut_left};
+use crate::{outcome::Outcome, table::cut_left, terminal::printable};
 
 /// Columns of an image's line that are not its name.
 const BESIDE_NAME: usize = 32;
@@ -56,7 +56,7 @@ impl Bars {
         let bar = self.bars.insert_before(&self.total, ProgressBar::new(1));
         bar.set_style(style("{spinner} {prefix:<8} {bar:12.cyan} {percent:>3}%  {msg}"));
         let columns = usize::from(Term::stderr().size().1);
-        bar.set_message(cut_left(name, columns.saturating_sub(BESIDE_NAME).max(12)));
+        bar.set_message(cut_left(&printable(name), columns.saturating_sub(BESIDE_NAME).max(12)));
         bar.enable_steady_tick(Duration::from_millis(120));
         ImageBar(bar)
     }

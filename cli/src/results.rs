@@ -11,7 +11,7 @@ use crate::{
     outcome::{ImageStatus, Outcome},
     progress::percent_saved,
     table::{Cell, Column, Layout, Table, decimal, number, whole, words},
-    terminal::{self, Paint, Terminal, wrapped},
+    terminal::{self, Paint, Terminal, printable, wrapped},
 };
 
 /// The columns of `send` and `inspect`, sizes in bytes and times in milliseconds.
@@ -66,7 +66,7 @@ impl<'t, 'o> Results<'t, 'o> {
     /// Standard output or the report cannot be written.
     pub fn add(&mut self, outcome: Outcome) -> Result<(), Failure> {
         if let Some(error) = &outcome.error {
-            terminal::error(&format!("{}: {error}", outcome.path));
+            terminal::error(&format!("{}: {error}", printable(&outcome.path)));
         }
         self.add_untold(outcome)
     }
@@ -148,7 +148,7 @@ impl<'t, 'o> Live<'t, 'o> {
     /// Standard output or the report cannot be written.
     pub fn add(&mut self, outcome: &Outcome) -> Result<(), Failure> {
         if let Some(error) = &outcome.error {
-            terminal::error(&format!("{}: {error}", outcome.path));
+            terminal::error(&format!("{}: {error}", printable(&outcome.path)));
         }
         let line = outcome.to_json() + "\n";
         if let Some(report) = &mut self.report {
@@ -193,7 +193,10 @@ fn table(outcomes: &[Outcome], width: Option<usize>) -> String {
     let mut text = table.render(width);
     for outcome in outcomes {
         if let Some(reason) = &outcome.exact_reason {
-            text.push_str(&wrapped(&format!("{} travels exact: {reason}\n", outcome.path), width));
+            text.push_str(&wrapped(
+                &format!("{} travels exact: {reason}\n", printable(&outcome.path)),
+                width,
+            ));
         }
     }
     text

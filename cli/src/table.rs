@@ -2,7 +2,7 @@
 
 use console::measure_text_width;
 
-use crate::terminal::{Paint, paint};
+use crate::terminal::{Paint, paint, printable};
 
 /// Blanks between two columns.
 const GAP: usize = 2;
@@ -64,13 +64,13 @@ impl Cell {
     /// A coloured cell.
     #[must_use]
     pub fn painted(paint: Paint, text: impl Into<String>) -> Self {
-        Self { text: text.into(), paint: Some(paint) }
+        Self { paint: Some(paint), ..Self::from(text) }
     }
 }
 
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self { text: text.into(), paint: None }
+        Self { text: printable(&text.into()).into_owned(), paint: None }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where results and remarks go: standard output and standard error, coloured, quiet, as wide as the terminal.
 
-use std::{io, io::Write};
+use std::{borrow::Cow, io, io::Write};
 
 use console::{Style, Term};
 
@@ -100,11 +100,29 @@ pub fn error(text: &str) {
 fn remark(style: Style, word: &str, text: &str) {
     let term = Term::stderr();
     let width = if term.is_term() { term.size_checked().map(|(_, columns)| columns.into()) } else { None };
+    let text = text.lines().map(printable).collect::<Vec<_>>().join("\n");
     // Painted after wrapping, which counts columns.
     let line = wrapped(&format!("{word}: {text}"), width);
     let line = line.strip_prefix(word).unwrap_or(&line);
     // Where standard error cannot be written, nobody can be told.
     let _ = writeln!(io::stderr(), "{}{line}", style.for_stderr().apply_to(word));
+}
+
+/// Text on one line that moves no cursor and turns no letters round: such characters stand as `\u{1b}`. Names of files, and what
+/// a service says, may hold anything.
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let moves = |letter: char| {
+        letter.is_control()
+            || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(moves) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |letter: char| {
+        if moves(letter) { letter.escape_default().to_string() } else { letter.to_string() }
+    };
+    Cow::Owned(text.chars().map(shown).collect())
 }
 
 /// Prose as wide as the terminal, broken between words; one line where there is none.
@@ -125,4 +143,18 @@ pub fn paint(paint: Paint, text: &str) -> String {
         Paint::Faint => Style::new().dim(),
     };
     style.apply_to(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_would_move_the_cursor_is_spelt_out() {
+        assert_eq!(printable("we\nird\u{1b}[31m\u{9b}2J.jpg"), "we\\nird\\u{1b}[31m\\u{9b}2J.jpg");
+        assert_eq!(printable("cod\u{202e}gpj.exe"), "cod\\u{202e}gpj.exe");
+        for harmless in ["Thorax Übersicht – 1.dcm", "胸部.png", "a\\b.png"] {
+            assert!(matches!(printable(harmless), Cow::Borrowed(same) if same == harmless));
+        }
+    }
 }

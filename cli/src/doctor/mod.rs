@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::{
     args::DoctorArgs,
     failure::{Exit, Failure},
-    terminal::{Paint, Terminal, paint},
+    terminal::{Paint, Terminal, paint, printable},
 };
 
 /// Columns before a check's text.
@@ -117,11 +117,11 @@ fn show(finding: &Finding, as_json: bool, terminal: &mut Terminal<'_>) -> Result
         textwrap::fill(text, options.break_words(false)) + "\n"
     };
     let head = format!("{:<4}  {:<12}  ", word.to_uppercase(), finding.check);
-    let mut text = wrapped(&finding.message, &head);
+    let mut text = wrapped(&printable(&finding.message), &head);
     // Painted after wrapping, which counts columns.
     text.replace_range(..word.len(), &paint(colour, &word.to_uppercase()));
     if !finding.advice.is_empty() {
-        text.push_str(&wrapped(&format!("-> {}", finding.advice), &indent));
+        text.push_str(&wrapped(&format!("-> {}", printable(&finding.advice)), &indent));
     }
     terminal.print(&text)
 }
