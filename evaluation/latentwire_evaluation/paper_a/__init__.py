@@ -1,0 +1,5 @@
+"""Paper A (Alslman et al. 2022): its claims, tried.
+
+    surrogate    "even when the data is decrypted, no conclusions can be built over the data without the secret autoencoder
+                 model": decoders that an attacker makes without it, and a page about them: `make evaluate-surrogate`
+"""

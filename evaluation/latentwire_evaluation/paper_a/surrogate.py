@@ -1,0 +1,227 @@
+"""`make evaluate-surrogate`: what latents give away without the secret decoder, and so why AES matters and the secret does not.
+
+    python -m latentwire_evaluation.paper_a.surrogate --data DIR --report DIR
+
+Paper A, section 1: "Even when the data is decrypted, no conclusions can be built over the data without the secret autoencoder
+model." An attacker has stolen latents of the test split, opened, and public pictures of the same kind (the train split). Nothing is
+optimised on the stolen pictures' plaintext; it serves for the figures alone.
+
+    matched     only latents and public pictures that have nothing to do with each other: colours and brightness of the
+                latents are moved to where those of the public pictures lie (mean, covariance), and doubled in size
+    surrogate   pairs of public pictures and their latents, as anyone has who can run the encoder once (section 3.4: it is
+                "installed physically on the machines"): a linear map from 5x5 latent positions to 2x2 pixels, by least squares
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import onnxruntime
+from PIL import Image
+from skimage.metrics import structural_similarity
+
+from ..services import ROOT
+
+MODELS = {"fundus": "ae224-fundus", "chest_xray": "ae224-chest", "brain_mri": "ae224-brain"}
+SIDE = 224
+PUBLIC = 60
+STOLEN = 20
+PAIRS = (1, 10, PUBLIC)
+REACH = 2  # a latent position and two on each side: 5x5
+RIDGE = 1e-6
+KINDS = (".png", ".jpg", ".jpeg")
+
+
+def pictures(folder: Path, count: int) -> list[np.ndarray]:
+    """The first pictures of a folder by name, [SIDE, SIDE, 3] of 8 bits; those that cannot be read are named and left out."""
+    found: list[np.ndarray] = []
+    for path in sorted(folder.glob("*")):
+        if len(found) == count:
+            break
+        if path.suffix.lower() not in KINDS:
+            continue
+        try:
+            with Image.open(path) as image:
+                found.append(np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)))
+        except OSError as error:
+            print(f"left out {path.name}: {error}", file=sys.stderr)
+    return found
+
+
+def net(path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def apply(session: onnxruntime.InferenceSession, array: np.ndarray) -> np.ndarray:
+    """A net on one [H, W, C] array."""
+    name = session.get_inputs()[0].name
+    return session.run(None, {name: array.transpose(2, 0, 1)[None].astype(np.float32)})[0][0].transpose(1, 2, 0)
+
+
+def moments(arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of the channels over all positions."""
+    values = np.concatenate([array.reshape(-1, 3) for array in arrays]).astype(float)
+    return values.mean(axis=0), np.cov(values, rowvar=False)
+
+
+def histogram(arrays: list[np.ndarray]) -> np.ndarray:
+    """Share of each of 8x8x8 colours."""
+    values = np.clip(np.concatenate([array.reshape(-1, 3) for array in arrays]), 0, 1)
+    counted, _ = np.histogramdd(values, bins=8, range=[(0, 1)] * 3)
+    return counted / counted.sum()
+
+
+def matching(latents: list[np.ndarray], public: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix and offset that take the latents' channels to the public pictures' mean and covariance, principal axis by
+    principal axis; of the eight ways to direct the axes the one whose colours are most like the public ones."""
+    (mean, covariance), (goal, goal_covariance) = moments(latents), moments(public)
+    spread, axes = np.linalg.eigh(covariance)
+    goal_spread, goal_axes = np.linalg.eigh(goal_covariance)
+    stretch, wanted = np.sqrt(np.maximum(goal_spread, 0) / np.maximum(spread, 1e-12)), histogram(public)
+
+    def distance(matrix: np.ndarray) -> float:
+        return float(np.abs(histogram([(latent - mean) @ matrix + goal for latent in latents]) - wanted).sum())
+
+    matrices = [axes @ np.diag(stretch * signs) @ goal_axes.T for signs in itertools.product((1, -1), repeat=3)]
+    matrix = min(matrices, key=distance)
+    return matrix, goal - mean @ matrix
+
+
+def neighbourhoods(latent: np.ndarray) -> np.ndarray:
+    """[H * W, 5 * 5 * C + 1]: what lies around each position, and a one."""
+    height, width, _ = latent.shape
+    padded = np.pad(latent, ((REACH, REACH), (REACH, REACH), (0, 0)), mode="edge").astype(float)
+    span = range(2 * REACH + 1)
+    shifted = [padded[y : y + height, x : x + width].reshape(height * width, -1) for y in span for x in span]
+    return np.concatenate([*shifted, np.ones((height * width, 1))], axis=1)
+
+
+class Surrogate:
+    """A linear decoder, from latent positions to the 2x2 pixels of each."""
+
+    def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]]):
+        """Fits latents ([H, W, C]) to pictures ([2H, 2W, 3], 8 bits) by least squares."""
+        square, cross = 0.0, 0.0
+        for latent, picture in pairs:
+            height, width, _ = latent.shape
+            around = neighbourhoods(latent)
+            pixels = picture.reshape(height, 2, width, 2, 3).transpose(0, 2, 1, 3, 4).reshape(height * width, 12) / 255
+            square, cross = square + around.T @ around, cross + around.T @ pixels
+        self.weights = np.linalg.solve(square + RIDGE * np.trace(square) / len(square) * np.eye(len(square)), cross)
+
+    def decode(self, latent: np.ndarray) -> np.ndarray:
+        """The picture, [2H, 2W, 3] in 0..1 or a little beyond."""
+        height, width, _ = latent.shape
+        pixels = (neighbourhoods(latent) @ self.weights).reshape(height, width, 2, 2, 3).transpose(0, 2, 1, 3, 4)
+        return pixels.reshape(2 * height, 2 * width, 3)
+
+
+def is_grey(picture: np.ndarray) -> bool:
+    return bool((picture == picture[..., :1]).all())
+
+
+def to_picture(values: np.ndarray, grey: bool) -> np.ndarray:
+    """8 bits; of a grey picture the three planes are averaged, as the product does."""
+    if grey:
+        values = values.mean(axis=2, keepdims=True).repeat(3, axis=2)
+    return np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
+
+
+def similarity(original: np.ndarray, output: np.ndarray) -> float:
+    """Mean SSIM as the product measures it: of a grey picture on one channel."""
+    if is_grey(original):
+        return float(structural_similarity(original[..., 0], output[..., 0], data_range=255))
+    return float(structural_similarity(original, output, data_range=255, channel_axis=2))
+
+
+def attack(model: Path, public: list[np.ndarray], stolen: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
+    """Every decoder on every stolen latent."""
+    encoder, decoder = net(model / "encoder.onnx"), net(model / "decoder.onnx")
+    latents = [apply(encoder, picture / 255) for picture in stolen]
+    halves = [np.asarray(Image.fromarray(p).resize((SIDE // 2, SIDE // 2), Image.Resampling.BOX)) / 255 for p in public]
+    matrix, offset = matching(latents, halves)
+    outcome = {"matched, no pairs": [(latent @ matrix + offset).repeat(2, axis=0).repeat(2, axis=1) for latent in latents]}
+    pairs = [(apply(encoder, picture / 255), picture) for picture in public]
+    for count in sorted({min(count, len(pairs)) for count in PAIRS}):
+        surrogate = Surrogate(pairs[:count])
+        name = f"surrogate, {count} pair{'s' if count > 1 else ''}"
+        outcome[name] = [surrogate.decode(latent) for latent in latents]
+    outcome["the secret decoder"] = [apply(decoder, latent) for latent in latents]
+    grey = [is_grey(picture) for picture in stolen]
+    return {name: [to_picture(*pair) for pair in zip(values, grey)] for name, values in outcome.items()}
+
+
+def draw(path: Path, rows: list[dict[str, np.ndarray]]) -> None:
+    figure, axes = plt.subplots(len(rows), len(rows[0]), figsize=(2.4 * len(rows[0]), 2.6 * len(rows)), squeeze=False)
+    for line, (row, images) in enumerate(zip(axes, rows)):
+        for axis, (name, image) in zip(row, images.items()):
+            axis.imshow(image)
+            axis.set_axis_off()
+            if line == 0:
+                axis.set_title(name, fontsize=9)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+TEXT = """# What latents give away without the secret decoder
+
+Paper A: "Even when the data is decrypted, no conclusions can be built over the data without the secret autoencoder model." Mean SSIM
+between the plaintext and what an attacker sees who has opened latents of the test split ({side}x{side}, f32, as the paper sends
+them); n pictures a row. `python -m latentwire_evaluation.paper_a.surrogate` made this page.
+
+{table}
+
+![stolen pictures, as each attacker sees them](surrogate.png)
+
+*Matched* uses no pair at all, only public pictures of the same kind. *Surrogate* is a linear map, fitted in seconds to pictures that the attacker
+once ran through the encoder, which every sending site has. **The decoder is no key.** What keeps the picture is AES-256-GCM.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=ROOT / "samples")
+    parser.add_argument("--models", type=Path, default=ROOT / "models")
+    parser.add_argument("--report", type=Path, default=ROOT / "evaluation/report")
+    arguments = parser.parse_args()
+    figures, shown = {}, []
+    for folder, model in MODELS.items():
+        public = pictures(arguments.data / folder / "train", PUBLIC)
+        stolen = pictures(arguments.data / folder / "test", STOLEN)
+        if not public or not stolen:
+            print(f"left out {folder}: {arguments.data / folder} needs pictures in train/ and in test/", file=sys.stderr)
+            continue
+        print(f"{folder}: {len(public)} public pictures, {len(stolen)} stolen latents", file=sys.stderr)
+        outcome = attack(arguments.models / model, public, stolen)
+        means = {name: float(np.mean([similarity(*pair) for pair in zip(stolen, images)])) for name, images in outcome.items()}
+        figures[folder] = {"n": len(stolen), "public": len(public), "ssim": means}
+        shown.append({"plaintext": stolen[0], **{name: images[0] for name, images in outcome.items()}})
+    if not figures:
+        raise SystemExit(f"{arguments.data}: no folder of {', '.join(MODELS)} has pictures in both train/ and test/")
+    names = list(dict.fromkeys(name for figure in figures.values() for name in figure["ssim"]))
+    table = ["| | n | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+    for folder, figure in figures.items():
+        cells = [f"{figure['ssim'][name]:.4f}" if name in figure["ssim"] else "–" for name in names]
+        table.append(f"| {folder} | {figure['n']} | " + " | ".join(cells) + " |")
+    arguments.report.mkdir(parents=True, exist_ok=True)
+    draw(arguments.report / "surrogate.png", shown)
+    text = TEXT.format(side=SIDE, table="\n".join(table))
+    (arguments.report / "surrogate.md").write_text(text, encoding="utf-8")
+    (arguments.report / "surrogate.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
