@@ -9,7 +9,7 @@ WORK ?= training/work
 MODELS ?= models
 THREADS ?=
 
-.PHONY: help cli-docs evaluate-cipher evaluate-surrogate evaluate-timing test-evaluation demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock clean check-monitoring python-stubs python-lock release release-check two-sites
+.PHONY: help cli-docs evaluate-cipher evaluate-surrogate evaluate-timing evaluate-denoising test-evaluation demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock clean check-monitoring python-stubs python-lock release release-check two-sites
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -59,6 +59,10 @@ evaluate-surrogate: evaluation/.venv/ready ## What latents give away without pap
 evaluate-timing: setup evaluation/.venv/ready ## Paper A's tables of time, with the nets that they leave out, into evaluation/report/timing.md (DATA=DIR)
 	cargo build --quiet --profile ci --locked -p sender-svc -p receiver-svc -p latentwire-cli
 	cd evaluation && .venv/bin/python -m latentwire_evaluation.paper_a.timing --data "$(abspath $(DATA))"
+
+evaluate-denoising: setup evaluation/.venv/ready ## Paper A's Table 6, noise before and after the net, into evaluation/report/denoising.md (DATA=DIR)
+	cargo build --quiet --profile ci --locked -p sender-svc -p receiver-svc -p latentwire-cli
+	cd evaluation && .venv/bin/python -m latentwire_evaluation.paper_a.denoising --data "$(abspath $(DATA))"
 
 test-evaluation: evaluation/.venv/ready ## The evaluation's own tests
 	cd evaluation && .venv/bin/python -m pytest -q tests
