@@ -79,9 +79,7 @@ def main() -> None:
                         if size:
                             sent = Path(temporary) / "sent.png"
                             Image.open(path).resize((size, size), Image.Resampling.LANCZOS).save(sent)
-                        line = services.send(sent, "--modality", modality, "--below-floor", "send-marked")
-                        if line["status"] != "delivered" or line["mode"] != "latent":
-                            raise ValueError(f"status {line['status']}, mode {line.get('mode')}: {line.get('error')}")
+                        line = services.send_latent(sent, modality)
                         received = Path(temporary) / "received.png"
                         services.get(line["transfer_id"], received)
                         model = line["model"]

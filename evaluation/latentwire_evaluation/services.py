@@ -24,7 +24,8 @@ class Services:
     """`with Services(binaries) as services: services.send([...], [...])`."""
 
     def __init__(self, binaries: Path, models: Path, threads: int = 2) -> None:
-        self.binaries, self.models, self.threads = binaries, models, threads
+        # Whatever folder the caller is in: the services run in the checkout.
+        self.binaries, self.models, self.threads = binaries.resolve(), models.resolve(), threads
         self.folder = tempfile.TemporaryDirectory(prefix="latentwire-evaluate-")
         self.work = Path(self.folder.name)
         self.processes: list[subprocess.Popen] = []
@@ -87,6 +88,15 @@ class Services:
         if not done.stdout.strip():
             raise SystemExit(f"send printed nothing: {done.stderr.strip()[-800:]}")
         return json.loads(done.stdout.splitlines()[-1])
+
+    def send_latent(self, path: Path, modality: str) -> dict:
+        """Sends one picture as a latent, whatever its fidelity; returns its JSON line.
+
+        Raises ValueError where it was not delivered so."""
+        line = self.send(path, "--modality", modality, "--below-floor", "send-marked")
+        if line["status"] != "delivered" or line["mode"] != "latent":
+            raise ValueError(f"status {line['status']}, mode {line.get('mode')}: {line.get('error')}")
+        return line
 
     def get(self, transfer_id: str, target: Path) -> None:
         self.run("get", "--overwrite", "--receiver", self.receiver_url, transfer_id, "-o", str(target))

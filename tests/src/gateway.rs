@@ -1,6 +1,9 @@
 //! A pacs-gateway before a sender.
 
-use std::{ffi::OsString, net::SocketAddr};
+use std::{
+    ffi::OsString,
+    net::{SocketAddr, TcpListener},
+};
 
 use crate::{
     admin::{self, Sample},
@@ -14,6 +17,17 @@ pub const AE_TITLE: &str = "LATENTWIRE";
 
 /// How often it is started on other ports because somebody took one in the meantime.
 const ATTEMPTS: usize = 5;
+
+/// Something in a sender's place that takes connections and never says a word.
+///
+/// # Panics
+/// There is no free port.
+#[must_use]
+pub fn mute_sender() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("127.0.0.1 has free ports");
+    let address = listener.local_addr().expect("a bound listener has an address");
+    (listener, address)
+}
 
 /// A pacs-gateway that is ready.
 #[derive(Debug)]

@@ -25,10 +25,12 @@ pub mod outcome;
 pub mod pictures;
 pub mod process;
 pub mod run;
+pub mod wait;
 pub mod workplace;
 
 pub use gateway::Gateway;
 pub use link::{Link, Receiver, Sender};
 pub use modality::{Instance, Modality};
 pub use run::Run;
+pub use wait::wait_until;
 pub use workplace::Workplace;

@@ -1,36 +1,17 @@
 //! Peers that are down, slow or gone, and the gateway's own end: an object is delivered or the modality hears that it is not.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    thread,
-    time::{Duration, Instant},
-};
-
 use dicom_ul::Pdu;
 use latentwire_tests::{
     Gateway, Instance, Link, Modality, Receiver, Sender, Workplace, admin, binaries, client,
+    gateway::mute_sender,
     process::{STOP_LIMIT, Service, free_address},
+    wait_until,
 };
 
 const HEAD: &str = "dicom/phantom_ct_head_16bit.dcm";
 
 fn head() -> Instance {
     Instance::read(&binaries::sample(HEAD))
-}
-
-/// A sender that takes connections and never says a word.
-fn mute_sender() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("127.0.0.1 has free ports");
-    let address = listener.local_addr().expect("a bound listener has an address");
-    (listener, address)
-}
-
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what} in vain");
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn stored(gateway: &Gateway, reason: &str) -> f64 {

@@ -2,9 +2,8 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    thread,
-    time::{Duration, Instant},
+    net::{Shutdown, TcpStream},
+    time::Duration,
 };
 
 use dicom_ul::{
@@ -17,9 +16,10 @@ use dicom_ul::{
 };
 use latentwire_tests::{
     Gateway, Instance, Link, Modality, Workplace, binaries, client,
-    gateway::AE_TITLE,
+    gateway::{AE_TITLE, mute_sender},
     modality::{self, RLE, rle_frame},
     process::free_address,
+    wait_until,
 };
 
 const CHEST: &str = "dicom/chest_cr_8bit.dcm";
@@ -33,21 +33,6 @@ fn sample(path: &str) -> Instance {
 fn alone(extra: &[&str]) -> (Gateway, Workplace) {
     let workplace = Workplace::new();
     (Gateway::start(&workplace, free_address(), extra), workplace)
-}
-
-/// A sender that takes connections and never says a word.
-fn mute_sender() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("127.0.0.1 has free ports");
-    let address = listener.local_addr().expect("a bound listener has an address");
-    (listener, address)
-}
-
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what} in vain");
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn rejection(opened: Result<Modality, Box<Error>>) -> AssociationRJ {

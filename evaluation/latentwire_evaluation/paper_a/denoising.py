@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import median_filter
 from skimage.metrics import structural_similarity
 from skimage.restoration import denoise_nl_means, estimate_sigma
 from skimage.util import random_noise
-from scipy.ndimage import median_filter
 
 from ..services import ROOT, Services
-from .surrogate import SIDE, pictures
+from .pictures import SIDE, pictures
 
 PICTURES = 10
 SEED = 20221130
@@ -99,10 +99,7 @@ def by_the_net(services: Services, folder: Path, picture: np.ndarray) -> np.ndar
     """There and back through the services, at the product's own quality."""
     sent, received = folder / "noisy.png", folder / "received.png"
     Image.fromarray(picture).save(sent)
-    line = services.send(sent, "--modality", "fundus", "--below-floor", "send-marked")
-    if line["status"] != "delivered" or line["mode"] != "latent":
-        raise ValueError(f"not delivered as a latent: {line}")
-    services.get(line["transfer_id"], received)
+    services.get(services.send_latent(sent, "fundus")["transfer_id"], received)
     return np.asarray(Image.open(received))
 
 

@@ -25,48 +25,19 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-import onnxruntime
 from PIL import Image
 from skimage.metrics import structural_similarity
 
 from ..services import ROOT
+from .nets import apply, net
+from .pictures import SIDE, is_grey, pictures, to_picture
 
 MODELS = {"fundus": "ae224-fundus", "chest_xray": "ae224-chest", "brain_mri": "ae224-brain"}
-SIDE = 224
 PUBLIC = 60
 STOLEN = 20
 PAIRS = (1, 10, PUBLIC)
 REACH = 2  # a latent position and two on each side: 5x5
 RIDGE = 1e-6
-KINDS = (".png", ".jpg", ".jpeg")
-
-
-def pictures(folder: Path, count: int) -> list[np.ndarray]:
-    """The first pictures of a folder by name, [SIDE, SIDE, 3] of 8 bits; those that cannot be read are named and left out."""
-    found: list[np.ndarray] = []
-    for path in sorted(folder.glob("*")):
-        if len(found) == count:
-            break
-        if path.suffix.lower() not in KINDS:
-            continue
-        try:
-            with Image.open(path) as image:
-                found.append(np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)))
-        except OSError as error:
-            print(f"left out {path.name}: {error}", file=sys.stderr)
-    return found
-
-
-def net(path: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def apply(session: onnxruntime.InferenceSession, array: np.ndarray) -> np.ndarray:
-    """A net on one [H, W, C] array."""
-    name = session.get_inputs()[0].name
-    return session.run(None, {name: array.transpose(2, 0, 1)[None].astype(np.float32)})[0][0].transpose(1, 2, 0)
 
 
 def moments(arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -125,17 +96,6 @@ class Surrogate:
         height, width, _ = latent.shape
         pixels = (neighbourhoods(latent) @ self.weights).reshape(height, width, 2, 2, 3).transpose(0, 2, 1, 3, 4)
         return pixels.reshape(2 * height, 2 * width, 3)
-
-
-def is_grey(picture: np.ndarray) -> bool:
-    return bool((picture == picture[..., :1]).all())
-
-
-def to_picture(values: np.ndarray, grey: bool) -> np.ndarray:
-    """8 bits; of a grey picture the three planes are averaged, as the product does."""
-    if grey:
-        values = values.mean(axis=2, keepdims=True).repeat(3, axis=2)
-    return np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
 
 
 def similarity(original: np.ndarray, output: np.ndarray) -> float:

@@ -1,13 +1,11 @@
 //! The gateway's part of the journey: objects that are delivered, and one of each kind that is not; and its page's list.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    thread,
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use latentwire_service::measures::{MEASURES, Measure, Owner};
-use latentwire_tests::{Gateway, Instance, Link, Modality, binaries, gateway::AE_TITLE, workplace};
+use latentwire_tests::{
+    Gateway, Instance, Link, Modality, binaries, gateway::AE_TITLE, wait_until, workplace,
+};
 
 use crate::{journey, page::Page, sources};
 
@@ -38,11 +36,9 @@ pub fn visit(gateway: &Gateway) {
     let (most, rest) = chest.data_set.split_at(chest.data_set.len() - 1000);
     modality.request_store(&chest);
     modality.data_set(&chest, most, false);
-    let begun = Instant::now();
-    while gateway.measure("latentwire_dicom_buffered_bytes", "") < most.len() as f64 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the object is to be taken in");
-        thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("the object is to be taken in", || {
+        gateway.measure("latentwire_dicom_buffered_bytes", "") >= most.len() as f64
+    });
     assert_eq!(other.store(&head).comment, "BUFFER_FULL: try again later");
     modality.data_set(&chest, rest, true);
     assert_eq!(modality.answer().status, 0x0000);
