@@ -38,6 +38,9 @@ step "python example"
 make --no-print-directory examples/python/.venv/ready
 cargo test --workspace --locked --test python_example -- --ignored
 
+step "evaluation: its own tests"
+make --no-print-directory test-evaluation
+
 step "gateway: DCMTK as the modality"
 scripts/test-gateway.sh
 
