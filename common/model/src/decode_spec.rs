@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::digest::FileDigest;
 use crate::error::ModelError;
 use crate::manifest::{FileRef, check_file_name, check_name, field, parse_toml};
+use crate::purpose::Purpose;
 
 /// What `decode.toml` says: all that decoding needs.
 #[derive(Clone, PartialEq, Debug)]
@@ -13,6 +14,8 @@ pub struct DecodeSpec {
     pub bitstream: u32,
     /// The architecture, such as `ae224`.
     pub family: String,
+    /// What the model is for; [`Purpose::Product`] where the file does not say.
+    pub purpose: Purpose,
     /// The synthesis net.
     pub decoder: DecoderSpec,
     /// The entropy coder's tables.
@@ -80,9 +83,16 @@ pub struct TilesSpec {
     pub encoder_halo: u32,
     /// Margin round a decoder tile: at least the decoder's receptive field; 0 to 1024.
     pub decoder_halo: u32,
+    /// Whether the nets take tiles of exactly this size: pictures are then padded to whole tiles, there is no halo, and
+    /// a tile's latent (`size / stride` positions a side, 16 at least) is entropy-coded alone. `false` where the file
+    /// does not say.
+    #[serde(default)]
+    pub whole: bool,
 }
 
 const FILE: &str = "decode.toml";
+/// Smallest side of an entropy-coding tile in latent positions (docs/BITSTREAM.md, section 3).
+const MIN_TILE_POSITIONS: u32 = 16;
 
 impl DecodeSpec {
     /// Reads and validates a `decode.toml`.
@@ -113,6 +123,7 @@ impl DecodeSpec {
         Ok(Self {
             bitstream: raw.bitstream,
             family: raw.family,
+            purpose: raw.purpose,
             decoder: DecoderSpec {
                 file: raw.decoder.file,
                 sha256: raw.decoder.sha256,
@@ -132,6 +143,8 @@ impl DecodeSpec {
 struct Raw {
     bitstream: u32,
     family: String,
+    #[serde(default)]
+    purpose: Purpose,
     decoder: RawDecoder,
     tables: FileRef,
     latent: RawLatent,
@@ -226,6 +239,16 @@ fn check_tiles(tiles: &TilesSpec, stride: u32) -> Result<(), ModelError> {
                 format!("must be a multiple of latent.stride ({stride}), found {side}"),
             ));
         }
+    }
+    if tiles.whole && (tiles.encoder_halo, tiles.decoder_halo) != (0, 0) {
+        return Err(field(FILE, "tiles.whole", "leaves no room for a halo: set both halos to 0"));
+    }
+    if tiles.whole && tiles.size / stride < MIN_TILE_POSITIONS {
+        let problem = format!(
+            "needs tiles of at least {MIN_TILE_POSITIONS} latent positions a side, found {}",
+            tiles.size / stride
+        );
+        return Err(field(FILE, "tiles.whole", problem));
     }
     Ok(())
 }

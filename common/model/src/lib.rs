@@ -51,6 +51,7 @@ mod folder;
 mod manifest;
 mod modality;
 mod onnx;
+mod purpose;
 
 pub use decode_spec::{DecodeSpec, DecoderSpec, LatentSpec, OutputKind, PixelsSpec, TilesSpec};
 pub use digest::{DecoderDigest, FileDigest};
@@ -59,3 +60,4 @@ pub use folder::{ModelFolder, Parts, find};
 pub use manifest::{Choose, FileRef, Manifest};
 pub use modality::Modality;
 pub use onnx::refuse_external_data;
+pub use purpose::Purpose;

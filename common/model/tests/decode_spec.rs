@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use latentwire_model::{DecodeSpec, ModelError, OutputKind};
+use latentwire_model::{DecodeSpec, ModelError, OutputKind, Purpose};
 
 const GOOD: &str = r#"
 bitstream = 1
@@ -34,6 +34,38 @@ fn a_sound_decode_toml_parses() {
     assert_eq!(spec.decoder.output, OutputKind::Float32);
     assert_eq!(spec.latent.steps, [0.01_f32, 0.012, 0.02]);
     assert_eq!((spec.tiles.size, spec.tiles.encoder_halo, spec.tiles.decoder_halo), (512, 16, 32));
+    assert_eq!((spec.purpose, spec.tiles.whole), (Purpose::Product, false), "what older files mean");
+}
+
+#[test]
+fn a_purpose_is_read_by_its_name_and_no_other() {
+    let with = |purpose: &str| GOOD.replacen("family", &format!("purpose = {purpose}\nfamily"), 1);
+    for purpose in Purpose::ALL {
+        let spec = DecodeSpec::parse(with(&format!("\"{purpose}\"")).as_bytes()).unwrap();
+        assert_eq!((spec.purpose, spec.purpose.is_by_request_only()), (purpose, purpose != Purpose::Product));
+    }
+    for unknown in ["\"Research\"", "\"\"", "\"demo\"", "1", "[]"] {
+        let result = DecodeSpec::parse(with(unknown).as_bytes());
+        assert!(matches!(result, Err(ModelError::Toml { file: "decode.toml", .. })), "{unknown}: {result:?}");
+    }
+}
+
+#[test]
+fn whole_tiles_have_no_halo_and_are_large_enough_to_be_coded_alone() {
+    let whole = |size: u32, stride: u32, halos: (u32, u32)| {
+        let text = GOOD.replacen("stride = 2", &format!("stride = {stride}"), 1);
+        let (encoder, decoder) = halos;
+        let tiles =
+            format!("size = {size}\nencoder_halo = {encoder}\ndecoder_halo = {decoder}\nwhole = true\n");
+        DecodeSpec::parse([text.split("size = 512").next().unwrap(), &tiles].concat().as_bytes())
+    };
+    assert!(whole(512, 32, (0, 0)).unwrap().tiles.whole);
+    assert!(whole(32, 2, (0, 0)).unwrap().tiles.whole);
+    for (size, stride, halos) in [(512, 32, (32, 0)), (512, 32, (0, 32)), (480, 32, (0, 0)), (32, 4, (0, 0))]
+    {
+        let error = whole(size, stride, halos).unwrap_err();
+        assert!(matches!(&error, ModelError::Field { field, .. } if field == "tiles.whole"), "{error}");
+    }
 }
 
 #[test]
