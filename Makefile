@@ -9,7 +9,7 @@ WORK ?= training/work
 MODELS ?= models
 THREADS ?=
 
-.PHONY: help cli-docs evaluate-cipher evaluate-surrogate evaluate-timing evaluate-denoising test-evaluation demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock clean check-monitoring python-stubs python-lock release release-check two-sites
+.PHONY: help cli-docs evaluate-cipher evaluate-surrogate evaluate-timing evaluate-denoising test-evaluation demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock evaluation-lock clean check-monitoring python-stubs python-lock release release-check two-sites
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -106,9 +106,15 @@ examples/python/.venv/ready: examples/python/requirements-dev.txt
 	examples/python/.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r examples/python/requirements-dev.txt
 	@touch $@
 
-%/.venv/ready: %/requirements.txt
-	$(PYTHON) -m venv $*/.venv
-	$*/.venv/bin/pip install --quiet --disable-pip-version-check -r $*/requirements.txt
+evaluation-lock: ## Resolve evaluation/requirements.txt again into evaluation/requirements.lock, hashes included
+	$(PYTHON) -m venv evaluation/.venv-lock
+	evaluation/.venv-lock/bin/pip install --quiet --disable-pip-version-check pip-tools==7.6.2
+	cd evaluation && env -u PIP_FIND_LINKS .venv-lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-options --no-header -o requirements.lock requirements.txt
+	rm -rf evaluation/.venv-lock
+
+evaluation/.venv/ready: evaluation/requirements.lock
+	$(PYTHON) -m venv evaluation/.venv
+	evaluation/.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r evaluation/requirements.lock
 	@touch $@
 
 release: ## Tarball, .deb and SHA256SUMS of this checkout, in target/dist
