@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use latentwire_service::args::{KeyArgs, LimitArgs, ListenArgs, LogArgs, ModelArgs};
+use latentwire_service::research::AllowedResearch;
 
 /// Free bytes that are left on the disk where nothing is given: 256 MiB.
 const DEFAULT_MIN_FREE_BYTES: u64 = 256 << 20;
@@ -35,6 +36,16 @@ pub struct Config {
     /// Where images are kept.
     #[command(flatten)]
     pub storage: StorageArgs,
+    /// What senders may do that serves research and not a hospital, a list with commas between: chaos4 (the chaos cipher
+    /// below AES-256-GCM), rows (one segment a row of the raw latent), models (those of the research folder).
+    #[arg(
+        long,
+        env = "LATENTWIRE_ALLOW_RESEARCH",
+        value_name = "LIST",
+        default_value_t,
+        help_heading = "Research"
+    )]
+    pub allow_research: AllowedResearch,
     /// Which models are loaded.
     #[command(flatten)]
     pub models: ModelArgs,
@@ -77,6 +88,7 @@ impl StorageArgs {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use latentwire_service::research::Research;
 
     use super::*;
 
@@ -91,5 +103,17 @@ mod tests {
             let found = flag.get_env().and_then(|name| name.to_str());
             assert_eq!(found, Some(twin.as_str()), "{}", flag.get_id());
         }
+    }
+    #[test]
+    fn research_is_allowed_by_name_alone() {
+        let parse = |extra: &[&str]| {
+            let needed = ["receiver-svc", "--key", "k", "--trust", "t", "--data", "d"];
+            Config::try_parse_from(needed.iter().chain(extra))
+        };
+        assert!(parse(&[]).expect("valid").allow_research.is_empty());
+        let allowed = parse(&["--allow-research", "models,rows"]).expect("valid").allow_research;
+        assert_eq!(allowed, [Research::Models, Research::Rows].into_iter().collect());
+        let refused = parse(&["--allow-research", "chaos"]).expect_err("no such thing").to_string();
+        assert!(refused.contains("chaos4, models, rows"), "{refused}");
     }
 }

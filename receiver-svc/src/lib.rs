@@ -92,6 +92,9 @@ impl Running {
 /// The configuration, a key, the data folder, a port or a model is not as it must be; one sentence says what to do.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<Running> {
     measures::started(config.limits.max_concurrent, config.models.pool)?;
+    if !config.allow_research.is_empty() {
+        tracing::warn!(allowed = %config.allow_research, "senders may use what serves research and not a hospital");
+    }
     let identity =
         Arc::new(load_secret_key(&config.identity.key, config.identity.key_source, Role::Receiver)?);
     let trust = Trust::load(&config.identity.trust)?;

@@ -53,6 +53,9 @@ pub struct Config {
     /// Load no decoders (the papers' split): no image is measured, no floor holds, and every image says so.
     #[arg(long, env = "LATENTWIRE_WITHHOLD_DECODER", help_heading = "Models")]
     pub withhold_decoder: bool,
+    /// Load the models of the research folder too; they are used by name alone, and receivers refuse them unless they allow it.
+    #[arg(long, env = "LATENTWIRE_RESEARCH_MODELS", help_heading = "Models")]
+    pub research_models: bool,
     /// Transfers that GetTransfer and ListTransfers remember.
     #[arg(
         long,

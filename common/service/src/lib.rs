@@ -25,6 +25,7 @@ pub mod listen;
 pub mod measures;
 pub mod notify;
 pub mod peer_address;
+pub mod research;
 pub mod status;
 pub mod telemetry;
 pub mod trust;
