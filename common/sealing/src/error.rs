@@ -87,9 +87,6 @@ pub enum CryptoError {
         /// The field and what it breaks.
         what: &'static str,
     },
-    /// The inner layer is known but not built.
-    #[error("inner layer CHAOS4 is not offered by this version; send with inner layer NONE")]
-    InnerLayerUnsupported,
     /// A transfer larger than the protocol allows.
     #[error(
         "padded transfer of {padded_bytes} bytes in segments of {segment_bytes} exceeds 1 GiB or 2^20 segments"
@@ -250,8 +247,6 @@ pub enum WireReason {
     HandshakeFailed,
     /// A fault on our own side; says nothing about the peer.
     Internal,
-    /// CHAOS4 was asked for.
-    InnerLayerUnsupported,
     /// Tag, commitment, order, layout, padding or trailing data.
     PayloadAuthenticationFailed,
     /// The trust store does not admit the peer.
@@ -271,7 +266,6 @@ impl WireReason {
         match self {
             Self::HandshakeFailed => "HANDSHAKE_FAILED",
             Self::Internal => "INTERNAL",
-            Self::InnerLayerUnsupported => "INNER_LAYER_UNSUPPORTED",
             Self::PayloadAuthenticationFailed => "PAYLOAD_AUTHENTICATION_FAILED",
             Self::PeerNotAllowed => "PEER_NOT_ALLOWED",
             Self::StreamTruncated => "STREAM_TRUNCATED",
@@ -299,7 +293,6 @@ impl CryptoError {
             | Self::PeerKeyInvalid
             | Self::EncapsulationKeyInvalid => WireReason::HandshakeFailed,
             Self::PeerNotAllowed { .. } => WireReason::PeerNotAllowed,
-            Self::InnerLayerUnsupported => WireReason::InnerLayerUnsupported,
             Self::TransferTooLarge { .. } => WireReason::TransferTooLarge,
             Self::StreamTruncated { .. } => WireReason::StreamTruncated,
             Self::ControlAuthentication { .. }

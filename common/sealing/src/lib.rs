@@ -20,6 +20,7 @@
 //!  meta.seal(record) ──────────────────────── Meta ───────► meta.open(ciphertext)
 //!  segments.seal(&mut buffer) … finish() ──── Segment ────► segments.open(last, &mut buffer) … finish() → Complete
 //!                                                           padding::unpad(Complete, bytes, length, digest)
+//!                                                           (unpad_chaos below CHAOS4, join_rows in row mode)
 //!  tags_equal(tag, tags.receipt(digest)) ◄─── Receipt ───── sealer.seal(Receipt, protobuf with tags.receipt(digest))
 //! ```
 //!
@@ -106,7 +107,7 @@ pub use identity::{Fingerprint, PUBLIC_KEY_PREFIX, PublicKey, Role, SECRET_KEY_P
 pub use meta::{MAX_META_BYTES, MetaOpener, MetaSealer};
 pub use open_body::{
     DEFAULT_SEGMENT_BYTES, Form, ImageSecret, InnerLayer, MAX_PADDED_BYTES, MAX_SEGMENT_BYTES, MAX_SEGMENTS,
-    MIN_SEGMENT_BYTES, OPEN_BODY_BYTES, OpenBody, PaddingPolicy,
+    MIN_ROW_BYTES, MIN_SEGMENT_BYTES, OPEN_BODY_BYTES, OpenBody, PaddingPolicy,
 };
 pub use segment::{
     Complete, SEGMENT_OVERHEAD_BYTES, SegmentOpener, SegmentPlan, SegmentPosition, SegmentSealer,

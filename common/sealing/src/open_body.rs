@@ -20,6 +20,8 @@ pub const OPEN_BODY_BYTES: usize = 100;
 pub const MIN_SEGMENT_BYTES: u32 = 1_024;
 /// Largest segment size, plaintext bytes: with tag and framing a gRPC message stays below 128 KiB.
 pub const MAX_SEGMENT_BYTES: u32 = 65_536;
+/// Smallest row of a raw latent, bytes: one float32. Rows are whole numbers of them.
+pub const MIN_ROW_BYTES: u32 = 4;
 /// Segment size where there is no reason for another.
 pub const DEFAULT_SEGMENT_BYTES: u32 = 65_536;
 /// Largest padded transfer, bytes.
@@ -69,14 +71,18 @@ pub enum PaddingPolicy {
     Fixed = 2,
     /// None; for benchmarks.
     None = 3,
+    /// None, and one segment a row of the raw latent; for research. Segment size and padded length are those of rows.
+    Rows = 4,
 }
 
 /// Cipher below AES-256-GCM; codes as in `latentwire.v1.InnerLayer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum InnerLayer {
-    /// AES-256-GCM alone. CHAOS4 (code 2) is refused by this version.
+    /// AES-256-GCM alone.
     None = 1,
+    /// The four chaos stages of Alqahtani 2024, without a security claim of their own; for research.
+    Chaos4 = 2,
 }
 
 /// 32 random bytes that only the sealed Open carries; fresh for every attempt.
@@ -106,9 +112,10 @@ pub struct OpenBody {
     pub form: Form,
     /// SHA-256 of `decode.toml`; 32 zero bytes for [`Form::Exact`] and only for it.
     pub decoder_digest: [u8; 32],
-    /// Plaintext bytes of every segment but the last, [`MIN_SEGMENT_BYTES`]..=[`MAX_SEGMENT_BYTES`].
+    /// Plaintext bytes of every segment but the last, [`MIN_SEGMENT_BYTES`]..=[`MAX_SEGMENT_BYTES`]; with
+    /// [`PaddingPolicy::Rows`] of every segment, [`MIN_ROW_BYTES`]..=[`MAX_SEGMENT_BYTES`] and a multiple of four.
     pub segment_bytes: u32,
-    /// Bytes after padding, 1..=[`MAX_PADDED_BYTES`].
+    /// Bytes after padding, 1..=[`MAX_PADDED_BYTES`]; with [`PaddingPolicy::Rows`] of all rows together.
     pub padded_bytes: u64,
     /// How the length is hidden.
     pub padding: PaddingPolicy,
@@ -122,9 +129,7 @@ impl OpenBody {
     /// # Errors
     /// [`CryptoError::TransferTooLarge`] or [`CryptoError::OpenMalformed`] where a length is out of range.
     pub fn segment_count(&self) -> Result<u32, CryptoError> {
-        if !(MIN_SEGMENT_BYTES..=MAX_SEGMENT_BYTES).contains(&self.segment_bytes) {
-            return Err(CryptoError::OpenMalformed { what: "segment size outside 1,024..=65,536" });
-        }
+        self.check_segment_bytes()?;
         if self.padded_bytes == 0 {
             return Err(CryptoError::OpenMalformed { what: "padded length is zero" });
         }
@@ -140,14 +145,40 @@ impl OpenBody {
     /// Checks every rule that the layout cannot express.
     ///
     /// # Errors
-    /// As [`OpenBody::segment_count`], and [`CryptoError::OpenMalformed`] where form and digest disagree.
+    /// As [`OpenBody::segment_count`], and [`CryptoError::OpenMalformed`] where form and digest disagree, or rows are of
+    /// another form than the latent or below an inner layer.
     pub fn validate(&self) -> Result<(), CryptoError> {
         self.segment_count()?;
+        if self.padding == PaddingPolicy::Rows {
+            if self.form != Form::Latent {
+                return Err(CryptoError::OpenMalformed { what: "rows are those of a latent" });
+            }
+            if self.inner_layer != InnerLayer::None {
+                return Err(CryptoError::OpenMalformed { what: "rows travel without an inner layer" });
+            }
+        }
         if (self.form == Form::Exact) == (self.decoder_digest == [0; 32]) {
             Ok(())
         } else {
             Err(CryptoError::OpenMalformed { what: "decoder digest must be zero for EXACT and only for it" })
         }
+    }
+
+    fn check_segment_bytes(&self) -> Result<(), CryptoError> {
+        let size = self.segment_bytes;
+        if self.padding == PaddingPolicy::Rows {
+            if !(MIN_ROW_BYTES..=MAX_SEGMENT_BYTES).contains(&size) || !size.is_multiple_of(MIN_ROW_BYTES) {
+                return Err(CryptoError::OpenMalformed {
+                    what: "row outside 4..=65,536 or no multiple of 4",
+                });
+            }
+            if !self.padded_bytes.is_multiple_of(u64::from(size)) {
+                return Err(CryptoError::OpenMalformed { what: "length that is no whole number of rows" });
+            }
+        } else if !(MIN_SEGMENT_BYTES..=MAX_SEGMENT_BYTES).contains(&size) {
+            return Err(CryptoError::OpenMalformed { what: "segment size outside 1,024..=65,536" });
+        }
+        Ok(())
     }
 
     /// The 100 bytes, secret included.
@@ -181,11 +212,12 @@ impl OpenBody {
             1 => PaddingPolicy::Padme,
             2 => PaddingPolicy::Fixed,
             3 => PaddingPolicy::None,
+            4 => PaddingPolicy::Rows,
             _ => return Err(CryptoError::OpenMalformed { what: "unknown padding policy" }),
         };
         let inner_layer = match bytes[3] {
             1 => InnerLayer::None,
-            2 => return Err(CryptoError::InnerLayerUnsupported),
+            2 => InnerLayer::Chaos4,
             _ => return Err(CryptoError::OpenMalformed { what: "unknown inner layer" }),
         };
         let body = Self {

@@ -16,7 +16,7 @@ pub const FIXED_LADDER_START: u64 = 65_536;
 ///
 /// Padmé (Nikitin et al. 2019, "Reducing metadata leakage from encrypted files and communication with PURBs",
 /// section 4): with E = ⌊log2 L⌋ and S = ⌊log2 E⌋ + 1, the low E − S bits are rounded up to zero: at most 12 % more,
-/// and O(log log L) bits of the length leak. Fixed: the next power of two, at least 64 KiB.
+/// and O(log log L) bits of the length leak. Fixed: the next power of two, at least 64 KiB. Rows: the rows' own length.
 ///
 /// # Errors
 /// [`CryptoError::TransferTooLarge`] above 1 GiB after padding, [`CryptoError::OpenMalformed`] for zero.
@@ -31,7 +31,7 @@ pub fn padded_length(policy: PaddingPolicy, coded_bytes: u64) -> Result<u64, Cry
     let padded = match policy {
         PaddingPolicy::Padme => padme(coded_bytes),
         PaddingPolicy::Fixed => coded_bytes.next_power_of_two().max(FIXED_LADDER_START),
-        PaddingPolicy::None => coded_bytes,
+        PaddingPolicy::None | PaddingPolicy::Rows => coded_bytes,
     };
     if padded > MAX_PADDED_BYTES { Err(too_large) } else { Ok(padded) }
 }
@@ -80,11 +80,35 @@ pub fn unpad_chaos(
     checked(coded, coded_sha256)
 }
 
+/// As [`unpad`], for row mode: puts the head, which came in the sealed Meta record, before the rows.
+///
+/// # Errors
+/// [`CryptoError::Padding`] where the transfer was none of rows, or head and rows are not as long as the image,
+/// [`CryptoError::Digest`].
+pub fn join_rows(
+    complete: Complete,
+    head: &[u8],
+    rows: &[u8],
+    coded_bytes: u64,
+    coded_sha256: &[u8; 32],
+) -> Result<Vec<u8>, CryptoError> {
+    let whole = head.len() as u64 + rows.len() as u64;
+    let as_sealed = complete.padding() == PaddingPolicy::Rows && complete.padded_bytes() == rows.len() as u64;
+    if !as_sealed || whole != coded_bytes {
+        return Err(CryptoError::Padding);
+    }
+    checked([head, rows].concat(), coded_sha256)
+}
+
 fn without_padding(
     complete: &Complete,
     mut padded: Vec<u8>,
     coded_bytes: u64,
 ) -> Result<Vec<u8>, CryptoError> {
+    if complete.padding() == PaddingPolicy::Rows {
+        // Rows are no image without their head.
+        return Err(CryptoError::Padding);
+    }
     let prescribed = padded_length(complete.padding(), coded_bytes).map_err(|_| CryptoError::Padding)?;
     if prescribed != complete.padded_bytes() || padded.len() as u64 != prescribed {
         return Err(CryptoError::Padding);

@@ -91,8 +91,8 @@ impl SessionSecrets {
     /// commitment in constant time.
     ///
     /// # Errors
-    /// [`CryptoError::OpenMalformed`], [`CryptoError::InnerLayerUnsupported`], [`CryptoError::TransferTooLarge`],
-    /// [`CryptoError::Commitment`]; [`CryptoError::WrongRole`] at the sender's end.
+    /// [`CryptoError::OpenMalformed`], [`CryptoError::TransferTooLarge`], [`CryptoError::Commitment`];
+    /// [`CryptoError::WrongRole`] at the sender's end.
     pub fn accept(&self, open: &[u8]) -> Result<Acceptance, CryptoError> {
         self.expect_role(Role::Receiver)?;
         if open.len() != OPEN_PLAINTEXT_BYTES {
@@ -166,7 +166,7 @@ impl TransferTags {
         self.keys.receipt_tag(stored_sha256)
     }
 
-    /// Seed of the chaos layer, which this version does not offer.
+    /// Seed of the chaos layer, over the SHA-256 of the coded image.
     #[must_use]
     pub fn chaos_seed(&self, coded_sha256: &[u8; 32]) -> Zeroizing<[u8; 32]> {
         self.keys.chaos_seed(coded_sha256)

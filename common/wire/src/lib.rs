@@ -44,7 +44,8 @@
 //!
 //! Every Open gets exactly one OpenAck; every accepted Open exactly one end, a Receipt or a NeedExact, also after a
 //! Cancel. A sender reuses a slot only after that end. Transfers of up to 256 KiB follow their Open at once; longer ones
-//! wait for its answer, because they may be resumed. What follows an Open that was not accepted is thrown away, up to
+//! wait for its answer, because they may be resumed; so do those below the chaos cipher and in row mode, which a receiver
+//! refuses unless its [`ReceiverLimits`] allow them. What follows an Open that was not accepted is thrown away, up to
 //! that bound.
 //!
 //! Failures of the peer's cryptography or order end the session, and all its causes look alike to the peer
@@ -61,8 +62,10 @@ mod server;
 mod sink;
 
 pub use error::WireError;
-pub use limits::{EARLY_BYTES, MAX_MESSAGE_BYTES, MAX_SLOTS, ReceiverLimits, SessionLimits, Timeouts};
-pub use outgoing::{Delivered, ExactFallback, Outgoing, Progress};
+pub use limits::{
+    EARLY_BYTES, MAX_HEAD_BYTES, MAX_MESSAGE_BYTES, MAX_SLOTS, ReceiverLimits, SessionLimits, Timeouts,
+};
+pub use outgoing::{Delivered, ExactFallback, Outgoing, Progress, Segmentation};
 pub use reason::{Reason, Retry};
 pub use sender::Uplink;
 pub use server::{Clock, SessionServer, SessionStream, system_clock, transfer_server};

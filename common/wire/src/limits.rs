@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const MAX_MESSAGE_BYTES: usize = 128 * 1024;
 /// Largest number of transfers that one session interleaves.
 pub const MAX_SLOTS: usize = 4;
+/// Longest head that travels in a Meta record in row mode, bytes; leaves the rest of the record 16 KiB.
+pub const MAX_HEAD_BYTES: usize = 48 * 1024;
 /// Segment bytes that may follow Open before its answer.
 pub const EARLY_BYTES: u64 = 256 * 1024;
 
@@ -87,6 +89,10 @@ pub struct ReceiverLimits {
     pub rate_window: Duration,
     /// How often a live session asks the trust store again: 10 s; a changed trust store is asked at once.
     pub trust_check: Duration,
+    /// Whether transfers may come below the chaos cipher, which serves research; no.
+    pub allow_chaos4: bool,
+    /// Whether transfers may come as rows of a raw latent, which serves research and hides no length; no.
+    pub allow_rows: bool,
 }
 
 impl Default for ReceiverLimits {
@@ -101,6 +107,8 @@ impl Default for ReceiverLimits {
             min_bytes_per_second: 1_024,
             rate_window: Duration::from_secs(30),
             trust_check: Duration::from_secs(10),
+            allow_chaos4: false,
+            allow_rows: false,
         }
     }
 }

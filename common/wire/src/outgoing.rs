@@ -2,7 +2,7 @@
 
 use latentwire_proto::Bytes;
 use latentwire_proto::v1::MetaRecord;
-use latentwire_sealing::{Form, PaddingPolicy};
+use latentwire_sealing::{Form, InnerLayer, PaddingPolicy};
 
 use crate::sink::Verdict;
 use crate::{ImageId, TransferId};
@@ -24,15 +24,57 @@ pub struct Outgoing {
     pub coded: Bytes,
     /// SHA-256 of the source file.
     pub source_sha256: [u8; 32],
-    /// What travels sealed beside it. `coded_bytes`, `coded_sha256` and `source_sha256` are filled in by the session;
-    /// the record is at most 64 KiB.
+    /// What travels sealed beside it. `coded_bytes`, `coded_sha256`, `source_sha256` and `head` are filled in by the
+    /// session; the record is at most 64 KiB.
     pub meta: MetaRecord,
-    /// How its length is hidden.
+    /// How its length is hidden; in row mode it is not.
     pub padding: PaddingPolicy,
+    /// Cipher below AES-256-GCM.
+    pub inner_layer: InnerLayer,
+    /// How it is cut into segments.
+    pub segmentation: Segmentation,
     /// Overtakes transfers that are not urgent; one of the four slots is kept for urgent ones.
     pub urgent: bool,
     /// Makes the exact form of the same transfer; without it, NeedExact fails the transfer.
     pub exact_fallback: Option<ExactFallback>,
+}
+
+/// How a coded image is cut into segments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Segmentation {
+    /// Padded, and into pieces of the session's segment size.
+    #[default]
+    Fixed,
+    /// One segment a row of the raw latent; what comes before the rows travels in the Meta record.
+    Rows {
+        /// Bytes of the coded image before its first row, 1..=[`crate::MAX_HEAD_BYTES`].
+        head_bytes: usize,
+        /// Bytes of each row, 4..=65,536 and a multiple of four.
+        row_bytes: u32,
+    },
+}
+
+impl Outgoing {
+    /// What its Open says of padding.
+    pub(crate) fn padding_policy(&self) -> PaddingPolicy {
+        match self.segmentation {
+            Segmentation::Fixed => self.padding,
+            Segmentation::Rows { .. } => PaddingPolicy::Rows,
+        }
+    }
+
+    /// What travels in the Meta record, and what in segments.
+    pub(crate) fn head_and_body(&self) -> (&[u8], &[u8]) {
+        match self.segmentation {
+            Segmentation::Fixed => (&[], &self.coded),
+            Segmentation::Rows { head_bytes, .. } => self.coded.split_at(head_bytes.min(self.coded.len())),
+        }
+    }
+
+    /// Whether a receiver may hold its first segments from an earlier attempt.
+    pub(crate) fn is_resumable(&self) -> bool {
+        self.inner_layer == InnerLayer::None && self.segmentation == Segmentation::Fixed
+    }
 }
 
 impl std::fmt::Debug for Outgoing {

@@ -19,7 +19,7 @@ pub enum Reason {
     FidelityBelowFloor,
     /// Any failure of key agreement.
     HandshakeFailed,
-    /// An inner layer that this version does not offer.
+    /// An inner layer that the receiver does not allow.
     InnerLayerUnsupported,
     /// A fault on the own side.
     Internal,
@@ -37,6 +37,8 @@ pub enum Reason {
     PeerNotAllowed,
     /// The peer is away or draining.
     PeerUnavailable,
+    /// A segmentation that the receiver does not allow.
+    SegmentationUnsupported,
     /// The session may open no more transfers.
     SessionExpired,
     /// The receiver's disk or the peer's share of it is full.
@@ -68,7 +70,7 @@ pub enum Retry {
     OnceOverNewSession,
 }
 
-const ALL: [Reason; 22] = [
+const ALL: [Reason; 23] = [
     Reason::Cancelled,
     Reason::CompressionRefused,
     Reason::Deadline,
@@ -83,6 +85,7 @@ const ALL: [Reason; 22] = [
     Reason::PayloadAuthenticationFailed,
     Reason::PeerNotAllowed,
     Reason::PeerUnavailable,
+    Reason::SegmentationUnsupported,
     Reason::SessionExpired,
     Reason::StorageFull,
     Reason::StreamTruncated,
@@ -162,7 +165,7 @@ impl Reason {
                 "INNER_LAYER_UNSUPPORTED",
                 Code::InvalidArgument,
                 Never,
-                "this inner layer is not offered; send with inner layer NONE",
+                "the receiver does not allow this inner layer; send with inner layer NONE, or ask its operator for it",
             ),
             Self::Internal => ("INTERNAL", Code::Internal, Never, "a fault inside the service; see its log"),
             Self::InvalidTensor => (
@@ -198,6 +201,12 @@ impl Reason {
             Self::PeerUnavailable => {
                 ("PEER_UNAVAILABLE", Code::Unavailable, Backoff, "the peer is away or draining; try again")
             }
+            Self::SegmentationUnsupported => (
+                "SEGMENTATION_UNSUPPORTED",
+                Code::InvalidArgument,
+                Never,
+                "the receiver does not allow this segmentation; send with segmentation FIXED, or ask its operator for it",
+            ),
             Self::SessionExpired => (
                 "SESSION_EXPIRED",
                 Code::FailedPrecondition,
@@ -283,7 +292,6 @@ mod tests {
         for reason in [
             WireReason::HandshakeFailed,
             WireReason::Internal,
-            WireReason::InnerLayerUnsupported,
             WireReason::PayloadAuthenticationFailed,
             WireReason::PeerNotAllowed,
             WireReason::StreamTruncated,

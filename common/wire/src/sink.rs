@@ -4,7 +4,7 @@ use std::future::Future;
 
 use latentwire_proto::Bytes;
 use latentwire_proto::v1::MetaRecord;
-use latentwire_sealing::{Form, PaddingPolicy, PublicKey, TrustEntry};
+use latentwire_sealing::{Form, InnerLayer, PaddingPolicy, PublicKey, TrustEntry};
 use thiserror::Error;
 
 use crate::reason::Reason;
@@ -30,13 +30,16 @@ pub struct Announced {
     pub form: Form,
     /// Digest of the decoder it needs; zero for the exact form.
     pub decoder_digest: [u8; 32],
-    /// Length after padding, bytes: the most that will be kept for it.
+    /// Length after padding, bytes, and in row mode the most that the head may add: the most that will be kept for it.
     pub padded_bytes: u64,
-    /// How the length is hidden.
+    /// How the length is hidden; [`PaddingPolicy::Rows`] in row mode.
     pub padding: PaddingPolicy,
+    /// Cipher below AES-256-GCM.
+    pub inner_layer: InnerLayer,
 }
 
-/// A transfer that has arrived whole: every tag verified, padding undone, digest checked.
+/// A transfer that has arrived whole: every tag verified, padding and inner layer undone, rows joined to their head,
+/// digest checked.
 #[derive(Clone, Debug)]
 pub struct Received {
     /// What its Open announced.

@@ -163,6 +163,12 @@ pub struct ImageSummary {
     /// File format: png, jpeg, tiff, dicom or unknown.
     #[prost(string, tag = "18")]
     pub format: ::prost::alloc::string::String,
+    /// Cipher below AES-256-GCM, as it travelled.
+    #[prost(enumeration = "InnerLayer", tag = "19")]
+    pub inner_layer: i32,
+    /// How its segments were cut, as it travelled.
+    #[prost(enumeration = "Segmentation", tag = "20")]
+    pub segmentation: i32,
 }
 /// Why a transfer failed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -371,7 +377,8 @@ pub enum InnerLayer {
     Unspecified = 0,
     /// AES-256-GCM alone.
     None = 1,
-    /// The four chaos stages of Alqahtani 2024; research only, refused today.
+    /// The four chaos stages of Alqahtani 2024, which add no security; for research. A receiver refuses it unless it is
+    /// started with --allow-research chaos4.
     Chaos4 = 2,
 }
 impl InnerLayer {
@@ -404,7 +411,8 @@ pub enum Segmentation {
     Unspecified = 0,
     /// Segments of the session's segment size.
     Fixed = 1,
-    /// One segment a row of the raw latent, as in Alslman 2022; research only, refused today.
+    /// One segment a row of the raw float32 latent, unpadded, as in Alslman 2022; for research. A receiver refuses it unless
+    /// it is started with --allow-research rows. What travels in exact form all the same travels FIXED.
     Row = 2,
 }
 impl Segmentation {
@@ -2233,9 +2241,12 @@ pub struct MetaRecord {
     /// SOP Instance UID that a lossy DICOM gets; empty otherwise.
     #[prost(string, tag = "8")]
     pub derived_sop_instance_uid: ::prost::alloc::string::String,
-    /// Parameters of the inner layer; empty without one.
+    /// Parameters of the inner layer; empty without one. CHAOS4 has none: its keys come from the key schedule.
     #[prost(bytes = "bytes", tag = "9")]
     pub inner_layer_parameters: ::prost::bytes::Bytes,
+    /// With segmentation ROW: the coded image's bytes before its first row, 1 to 49,152; empty otherwise.
+    #[prost(bytes = "bytes", tag = "10")]
+    pub head: ::prost::bytes::Bytes,
 }
 /// One sealed piece of the padded coded image.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -8,7 +8,7 @@ use latentwire_sealing::{CryptoError, Fingerprint, KeyTextProblem, PeerRefusal, 
 #[test]
 fn causes_of_one_step_share_one_reason() {
     let peer = |why| CryptoError::PeerNotAllowed { fingerprint: Fingerprint([1; 20]), why };
-    let table: [(WireReason, &str, Vec<CryptoError>); 8] = [
+    let table: [(WireReason, &str, Vec<CryptoError>); 7] = [
         (
             WireReason::HandshakeFailed,
             "HANDSHAKE_FAILED",
@@ -64,11 +64,6 @@ fn causes_of_one_step_share_one_reason() {
             WireReason::TransferTooLarge,
             "TRANSFER_TOO_LARGE",
             vec![CryptoError::TransferTooLarge { padded_bytes: 1 << 40, segment_bytes: 1_024 }],
-        ),
-        (
-            WireReason::InnerLayerUnsupported,
-            "INNER_LAYER_UNSUPPORTED",
-            vec![CryptoError::InnerLayerUnsupported],
         ),
         (
             WireReason::Internal,

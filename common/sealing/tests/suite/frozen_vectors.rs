@@ -1,10 +1,12 @@
 //! Our own frozen vectors, made by the independent Python implementation `tests/vectors/generate.py`.
 
+use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::{Aead, KeyInit, Payload};
 use latentwire_sealing::at_rest::{self, DataKey, StorageKey};
 use latentwire_sealing::key_schedule::{Context, Prk};
 use latentwire_sealing::{
-    ControlKind, Established, Form, ImageSecret, Initiator, InnerLayer, OpenBody, PaddingPolicy, PublicKey,
-    Responder, Role, SecretKey, TrustEntry, TrustStore, padding,
+    ChaosBytes, ControlKind, Established, Form, ImageSecret, Initiator, InnerLayer, OpenBody, PaddingPolicy,
+    PublicKey, Responder, Role, SecretKey, TrustEntry, TrustStore, padding,
 };
 use serde_json::Value;
 
@@ -115,17 +117,20 @@ fn whole_transfers() {
         let policy = match number(&case["padding"]) {
             1 => PaddingPolicy::Padme,
             2 => PaddingPolicy::Fixed,
-            _ => PaddingPolicy::None,
+            3 => PaddingPolicy::None,
+            _ => PaddingPolicy::Rows,
         };
+        let chaos = number(&case["inner_layer"]) == 2;
+        let (head, image) = coded.split_at(number(&case["head_bytes"]) as usize);
         let body = OpenBody {
             slot: number(&case["slot"]) as u32,
             transfer_id: array(&case["transfer_id"]),
             form: if number(&case["form"]) == 1 { Form::Latent } else { Form::Exact },
             decoder_digest: array(&case["decoder_digest"]),
             segment_bytes: number(&case["segment_bytes"]) as u32,
-            padded_bytes: padding::padded_length(policy, coded.len() as u64).expect("small"),
+            padded_bytes: padding::padded_length(policy, image.len() as u64).expect("small"),
             padding: policy,
-            inner_layer: InnerLayer::None,
+            inner_layer: if chaos { InnerLayer::Chaos4 } else { InnerLayer::None },
         };
         assert_eq!(body.padded_bytes, number(&case["padded_bytes"]), "{name}");
         let secret = ImageSecret::generate(&mut ScriptedRng::new(&[&bytes(&case["image_secret"])]));
@@ -143,13 +148,21 @@ fn whole_transfers() {
         assert_eq!(meta, bytes(&case["meta_sealed"]), "{name}");
         assert_eq!(*accepted.meta.open(&meta).expect("sealed"), bytes(&case["meta_record"]), "{name}");
 
-        let padded = padding::pad(policy, coded.clone()).expect("small");
+        let coded_sha256 = array(&case["coded_sha256"]);
+        let scrambled = ChaosBytes::scramble(coded.clone(), &proposal.tags, &coded_sha256);
+        let padded = padding::pad(policy, image.to_vec()).expect("small");
         let (mut all, mut opened, mut count) = (Vec::new(), Vec::new(), 0);
         let mut rest = padded.as_slice();
         while let Some(length) = proposal.segments.next_plaintext_bytes() {
-            let (head, tail) = rest.split_at(length);
-            let mut buffer = head.to_vec();
-            let position = proposal.segments.seal(&mut buffer).expect("the length asked for");
+            let (piece, tail) = rest.split_at(length);
+            let mut buffer = piece.to_vec();
+            let position = if chaos {
+                let (segment, position) = proposal.segments.seal_chaos(&scrambled).expect("a segment");
+                buffer = segment;
+                position
+            } else {
+                proposal.segments.seal(&mut buffer).expect("the length asked for")
+            };
             all.extend_from_slice(&buffer);
             assert_eq!(accepted.segments.open(position.last, &mut buffer).expect("sealed"), position);
             opened.extend_from_slice(&buffer);
@@ -158,17 +171,24 @@ fn whole_transfers() {
         proposal.segments.finish().expect("all sealed");
         assert_eq!(count, number(&case["segment_count"]), "{name}");
         assert_eq!(sha256(&all), array(&case["segments_sha256"]), "{name}");
-        assert_eq!(all[..64], bytes(&case["segment_0"]), "{name}");
+        assert!(all.starts_with(&bytes(&case["segment_0"])), "{name}");
         assert!(all.ends_with(&bytes(&case["segment_last"])), "{name}");
 
         let segment = body.segment_bytes as usize;
-        let first = sha256(&padded[..segment.min(padded.len())]);
+        let first = sha256(&opened[..segment.min(opened.len())]);
         assert_eq!(proposal.tags.resume(&first), array(&case["resume_tag_1"]), "{name}");
         assert_eq!(accepted.tags.receipt(&sha256(&coded)), array(&case["receipt_tag"]), "{name}");
 
         let complete = accepted.segments.finish().expect("the last segment came");
-        let unpadded = padding::unpad(complete, opened, coded.len() as u64, &array(&case["coded_sha256"]));
-        assert_eq!(unpadded.expect("honest padding"), coded, "{name}");
+        let length = coded.len() as u64;
+        let undone = if chaos {
+            padding::unpad_chaos(complete, opened, length, &coded_sha256, &accepted.tags)
+        } else if policy == PaddingPolicy::Rows {
+            padding::join_rows(complete, head, &opened, length, &coded_sha256)
+        } else {
+            padding::unpad(complete, opened, length, &coded_sha256)
+        };
+        assert_eq!(undone.expect("honest padding"), coded, "{name}");
     }
     let kinds = [ControlKind::OpenAck, ControlKind::NeedExact, ControlKind::Receipt, ControlKind::Receipt];
     for (kind, case) in kinds.into_iter().zip(vectors["control_to_initiator"].as_array().expect("a list")) {
@@ -176,6 +196,52 @@ fn whole_transfers() {
         let message = there.sealer.seal(kind, &bytes(&case["plaintext"])).expect("short");
         assert_eq!(message, bytes(&case["message"]));
         assert_eq!(*here.opener.open(kind, &message).expect("in order"), bytes(&case["plaintext"]));
+    }
+}
+
+/// The 256 row keys of Alslman 2022: row i under key i mod 256, its index in the nonce, opened here with AES-GCM by hand.
+#[test]
+fn rows_256_apart_share_a_key_and_no_nonce() {
+    let vectors = vectors();
+    let (here, _) = session(&vectors);
+    let case = vectors["transfers"].as_array().expect("a list").last().expect("the rows");
+    assert_eq!(number(&case["padding"]), 4);
+    let (h, ss_pq) = (bytes(&vectors["handshake"]["h"]), bytes(&vectors["handshake"]["ss_pq"]));
+    let context = Context::of_open_body(&bytes(&case["open_body"]));
+    let keys = Prk::extract(&h, &[&ss_pq, &bytes(&case["image_secret"])]).bind(context);
+
+    let name = case["name"].as_str().expect("a name");
+    let coded = pattern(number(&case["coded_bytes"]) as usize, name.as_bytes());
+    let rows: Vec<&[u8]> = coded[number(&case["head_bytes"]) as usize..].chunks(24).collect();
+    assert_eq!(rows.len(), 600);
+    let body = OpenBody {
+        slot: number(&case["slot"]) as u32,
+        transfer_id: array(&case["transfer_id"]),
+        form: Form::Latent,
+        decoder_digest: array(&case["decoder_digest"]),
+        segment_bytes: 24,
+        padded_bytes: 600 * 24,
+        padding: PaddingPolicy::Rows,
+        inner_layer: InnerLayer::None,
+    };
+    let secret = ImageSecret::generate(&mut ScriptedRng::new(&[&bytes(&case["image_secret"])]));
+    let mut proposal = here.secrets.propose(&body, secret, &[0; 32]).expect("within bounds");
+
+    let open = |key: u8, index: usize, last: bool, sealed: &[u8]| {
+        let mut nonce = [0_u8; 12];
+        nonce[..7].copy_from_slice(&keys.nonce_prefix());
+        nonce[7..11].copy_from_slice(&(index as u32).to_be_bytes());
+        nonce[11] = last.into();
+        let payload = Payload { msg: sealed, aad: context.as_bytes() };
+        Aes256Gcm::new((&*keys.row_key(key)).into()).decrypt(&nonce.into(), payload).ok()
+    };
+    for (i, row) in rows.iter().enumerate() {
+        let mut sealed = row.to_vec();
+        proposal.segments.seal(&mut sealed).expect("the length asked for");
+        let (key, last) = ((i % 256) as u8, i == 599);
+        assert_eq!(open(key, i, last, &sealed).as_deref(), Some(*row), "row {i}");
+        assert_eq!(open(key, (i + 256) % 600, last, &sealed), None, "row {i} under the nonce of another");
+        assert_eq!(open(key.wrapping_add(1), i, last, &sealed), None, "row {i} under the next key");
     }
 }
 

@@ -107,14 +107,13 @@ fn open_fields_outside_their_bounds() {
         transfer.there.secrets.accept(&open).err().expect("out of bounds")
     };
     let malformed = |error| matches!(error, CryptoError::OpenMalformed { .. });
-    for (offset, codes) in [(0, [0, 2, 255]), (1, [0, 4, 255]), (2, [0, 4, 255]), (3, [0, 3, 255])] {
+    for (offset, codes) in [(0, [0, 2, 255]), (1, [0, 4, 255]), (2, [0, 5, 255]), (3, [0, 3, 255])] {
         for code in codes {
             assert!(malformed(with(offset, &[code])), "offset {offset}, code {code}");
         }
     }
-    let chaos = with(3, &[2]);
-    assert_eq!(chaos, CryptoError::InnerLayerUnsupported);
-    assert_eq!(chaos.wire_reason(), WireReason::InnerLayerUnsupported);
+    assert_eq!(with(3, &[2]), CryptoError::Commitment, "another inner layer is another transfer");
+    assert!(malformed(with(2, &[4])), "1,000 bytes are no whole number of rows of 1,024");
     for size in [0_u32, 1, 1_023, 65_537, u32::MAX] {
         assert!(malformed(with(56, &size.to_be_bytes())), "segment size {size}");
     }
@@ -143,6 +142,7 @@ fn the_sender_is_held_to_the_same_bounds() {
         OpenBody { padded_bytes: MAX_PADDED_BYTES + 1, ..good.clone() },
         OpenBody { form: Form::Exact, ..good.clone() },
         OpenBody { decoder_digest: [0; 32], ..good.clone() },
+        OpenBody { padding: PaddingPolicy::Rows, ..good.clone() },
     ];
     for body in bad {
         assert!(propose(&body).is_err(), "{body:?}");
@@ -376,7 +376,7 @@ fn padded_lengths() {
     assert_eq!(fixed(65_536), Ok(65_536));
     assert_eq!(fixed(65_537), Ok(131_072));
     assert_eq!(fixed(MAX_PADDED_BYTES), Ok(MAX_PADDED_BYTES));
-    for policy in [PaddingPolicy::Padme, PaddingPolicy::Fixed, PaddingPolicy::None] {
+    for policy in [PaddingPolicy::Padme, PaddingPolicy::Fixed, PaddingPolicy::None, PaddingPolicy::Rows] {
         assert!(padding::padded_length(policy, 0).is_err());
         for length in [MAX_PADDED_BYTES + 1, u64::MAX] {
             let error = padding::padded_length(policy, length).expect_err("too large");

@@ -12,6 +12,7 @@ mod objects;
 mod paper_b;
 mod properties;
 mod rfc_vectors;
+mod rows;
 mod secrecy;
 mod support;
 mod trust_store;

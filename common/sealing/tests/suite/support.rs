@@ -103,6 +103,12 @@ pub fn body(coded_bytes: u64, segment_bytes: u32, padding: PaddingPolicy) -> Ope
     }
 }
 
+/// A transfer of `rows` rows of a raw latent, each of `row_bytes`.
+pub fn rows_body(rows: usize, row_bytes: u32) -> OpenBody {
+    let all = rows * row_bytes as usize;
+    OpenBody { segment_bytes: row_bytes, ..body(all as u64, 1_024, PaddingPolicy::Rows) }
+}
+
 /// Bytes that look random and are always the same.
 pub fn coded(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u8).collect()

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from kyber_py.ml_kem import ML_KEM_768
 
+from chaos4 import scramble
+
 OUT = pathlib.Path(__file__).with_name("latentwire-v1.json")
 
 
@@ -215,23 +217,33 @@ def build():
     transfers = []
     sent = 0
     cases = [
-        # name, form, digest, coded bytes, segment, padding
-        ("latent, one segment", 1, sha256(b"decode.toml"), 700, 65_536, 1),
-        ("exact, several segments", 2, bytes(32), 2_500, 1_024, 1),
-        ("latent, more than 256 segments", 1, sha256(b"decode.toml"), 300 * 1_024 + 17, 1_024, 3),
-        ("latent, fixed ladder", 1, sha256(b"decode.toml"), 70_000, 65_536, 2),
+        # name, form, digest, coded bytes, segment, padding, inner layer, bytes of the head
+        ("latent, one segment", 1, sha256(b"decode.toml"), 700, 65_536, 1, 1, 0),
+        ("exact, several segments", 2, bytes(32), 2_500, 1_024, 1, 1, 0),
+        ("latent, more than 256 segments", 1, sha256(b"decode.toml"), 300 * 1_024 + 17, 1_024, 3, 1, 0),
+        ("latent, fixed ladder", 1, sha256(b"decode.toml"), 70_000, 65_536, 2, 1, 0),
+        ("latent, below the chaos layer", 1, sha256(b"decode.toml"), 2_900, 1_024, 1, 2, 0),
+        ("exact, below the chaos layer", 2, bytes(32), 700, 65_536, 1, 2, 0),
+        ("latent, 600 rows", 1, sha256(b"decode.toml"), 57 + 600 * 24, 24, 4, 1, 57),
     ]
-    for slot, (name, form, digest, coded_bytes, segment, padding) in enumerate(cases):
+    for number, (name, form, digest, coded_bytes, segment, padding, inner, head_bytes) in enumerate(cases):
+        slot = number % 4
         coded = pattern(coded_bytes, name.encode())
-        padded_bytes = {1: padme(coded_bytes), 2: max(65_536, 1 << (coded_bytes - 1).bit_length()), 3: coded_bytes}[padding]
-        padded = coded.ljust(padded_bytes, b"\0")
+        padded_bytes = {
+            1: padme(coded_bytes),
+            2: max(65_536, 1 << (coded_bytes - 1).bit_length()),
+            3: coded_bytes,
+            4: coded_bytes - head_bytes,
+        }[padding]
         transfer_id = sha256(b"transfer", name.encode())[:16]
         secret = sha256(b"image secret", name.encode())
         source = sha256(b"source", name.encode())
-        body = open_body(slot, transfer_id, form, digest, segment, padded_bytes, padding, 1, secret)
+        body = open_body(slot, transfer_id, form, digest, segment, padded_bytes, padding, inner, secret)
         ctx = sha256(b"latentwire/1 open", body)
         prk = extract(shake["h"], shake["ss_pq"] + secret)
         keys = Keys(prk, ctx)
+        inside = scramble(keys.make(b"chaos", sha256(coded)), coded) if inner == 2 else coded[head_bytes:]
+        padded = inside.ljust(padded_bytes, b"\0")
         plaintext = body + keys.make(b"commit") + keys.make(b"content", source)
         record = b"meta record of " + name.encode()
         sealed = list(keys.segments(padded, segment))
@@ -248,6 +260,8 @@ def build():
                 "coded_bytes": coded_bytes,
                 "coded_sha256": h(sha256(coded)),
                 "padding": padding,
+                "inner_layer": inner,
+                "head_bytes": head_bytes,
                 "image_secret": h(secret),
                 "source_sha256": h(source),
                 "open_body": h(body),

@@ -79,20 +79,20 @@ impl Driver {
         let Some(mut active) = self.slots[slot].take() else { return Ok(()) };
         active.answered = true;
         let (mut active, resumed) = match ack.resume_index {
-            1.. if active.job.is_some() && !active.is_early() => {
+            1.. if active.job.is_some() && active.is_resumable() => {
                 active.resume(ack.resume_index, &ack.resume_tag)
             }
             _ => (active, true),
         };
-        let early_resume = ack.resume_index > 0 && active.is_early();
+        let may_not = ack.resume_index > 0 && !active.is_resumable();
         if active.job.is_some() {
             let timeouts = &self.limits.timeouts;
             let wait = if active.all_sent() { timeouts.receipt } else { timeouts.transfer };
             active.deadline = Instant::now() + wait;
         }
         self.slots[slot] = Some(active);
-        if early_resume {
-            return Err(WireError::OutOfOrder { what: "resuming a transfer that follows its Open at once" });
+        if may_not {
+            return Err(WireError::OutOfOrder { what: "resuming a transfer that begins at segment 0" });
         }
         if resumed { Ok(()) } else { self.start_over(slot) }
     }

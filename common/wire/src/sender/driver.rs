@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tonic_types::StatusExt as _;
 
 use super::connect::{SessionIo, told};
-use super::transfer::{Active, Due, Exact, Job};
+use super::transfer::{Active, Due, Exact, Job, Scrambled};
 use crate::{MAX_SLOTS, SessionLimits, WireError};
 
 /// Slots that transfers without urgency may take; the last is kept for urgent ones.
@@ -34,6 +34,8 @@ pub(super) struct Driver {
     /// Transfers whose exact form is being made, by ticket.
     pub(super) upgrading: HashMap<u64, Job>,
     pub(super) upgrades: JoinSet<(u64, Result<Exact, WireError>)>,
+    /// Coded images that go through the chaos cipher: slot, ticket, and what came of it.
+    scrambling: JoinSet<(usize, u64, Scrambled)>,
     /// Whose turn it is among slots of equal urgency.
     turn: usize,
     /// Since when a message has been waiting for room.
@@ -60,6 +62,7 @@ impl Driver {
             slots: std::array::from_fn(|_| None),
             upgrading: HashMap::new(),
             upgrades: JoinSet::new(),
+            scrambling: JoinSet::new(),
             turn: 0,
             stalled_since: None,
             born: Instant::now(),
@@ -130,6 +133,13 @@ impl Driver {
                         upgraded.map_err(|_| WireError::Internal("making an exact form was interrupted"))?;
                     self.reopen(ticket, exact);
                 }
+                Some(scrambled) = self.scrambling.join_next() => {
+                    let (slot, ticket, scrambled) =
+                        scrambled.map_err(|_| WireError::Internal("the chaos cipher was interrupted"))?;
+                    if let Some(active) = &mut self.slots[slot] {
+                        active.take_scrambled(ticket, scrambled);
+                    }
+                }
                 permit = requests.reserve(), if next.is_some() => {
                     let (Ok(permit), Some(slot)) = (permit, next) else { return Err(self.last_words().await) };
                     if let Some(active) = &mut self.slots[slot]
@@ -195,6 +205,9 @@ impl Driver {
             if let Some(active) = Active::new(job, slot as u32, segment_bytes, secrets, deadline) {
                 self.opened += 1;
                 self.opened_bytes += padded_bytes;
+                if let Some((ticket, work)) = active.to_scramble() {
+                    self.scrambling.spawn_blocking(move || (slot, ticket, work.run()));
+                }
                 self.slots[slot] = Some(active);
                 if self.opened >= self.limits.max_transfers {
                     self.exhausted.store(true, Ordering::Relaxed);

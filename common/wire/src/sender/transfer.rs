@@ -1,13 +1,14 @@
 //! One transfer at the sender: from the coded image to its sealed messages.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use latentwire_proto::Bytes;
 use latentwire_proto::v1::session_request::Step;
 use latentwire_proto::v1::{Cancel, Meta, Open, Segment, SessionRequest};
 use latentwire_sealing::{
-    ControlKind, ControlSealer, Form, ImageSecret, InnerLayer, MetaSealer, OpenBody, SegmentSealer,
-    SessionSecrets, TransferTags, padding, tags_equal,
+    ChaosBytes, ControlKind, ControlSealer, CryptoError, Form, ImageSecret, InnerLayer, MAX_META_BYTES,
+    MetaSealer, OpenBody, SegmentSealer, SessionSecrets, TransferTags, padding, tags_equal,
 };
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -15,7 +16,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant as TimerInstant;
 
 use crate::messages::{milliseconds, request, system_rng};
-use crate::{Delivered, EARLY_BYTES, Outgoing, Progress, TransferId, WireError};
+use crate::{
+    Delivered, EARLY_BYTES, MAX_HEAD_BYTES, Outgoing, Progress, Segmentation, TransferId, WireError,
+};
 
 /// Above this, hashing the image leaves the caller's task, bytes.
 const INLINE_BYTES: usize = 512 * 1024;
@@ -43,7 +46,7 @@ impl Job {
         reply: oneshot::Sender<Result<Delivered, WireError>>,
     ) -> Result<Self, WireError> {
         let coded = outgoing.coded.clone();
-        let padded_bytes = padding::padded_length(outgoing.padding, coded.len() as u64)?;
+        let padded_bytes = padded_bytes(&outgoing)?;
         let coded_sha256 = if coded.len() <= INLINE_BYTES {
             Sha256::digest(&coded).into()
         } else {
@@ -119,7 +122,7 @@ impl Exact {
     /// Runs the caller's fallback; blocking.
     pub(super) fn make(fallback: crate::ExactFallback) -> Result<Self, WireError> {
         let outgoing = fallback().map_err(WireError::ExactForm)?;
-        let padded_bytes = padding::padded_length(outgoing.padding, outgoing.coded.len() as u64)?;
+        let padded_bytes = padded_bytes(&outgoing)?;
         let coded_sha256 = Sha256::digest(&outgoing.coded).into();
         Ok(Self { outgoing, coded_sha256, padded_bytes })
     }
@@ -133,14 +136,48 @@ pub(super) struct Active {
     pub(super) cancel_due: bool,
     /// Moment at which waiting for the receiver, or the transfer as a whole, has lasted too long.
     pub(super) deadline: TimerInstant,
-    pub(super) tags: TransferTags,
+    pub(super) tags: Arc<TransferTags>,
     pub(super) transfer_id: TransferId,
     slot: u32,
     open: Option<Vec<u8>>,
     meta: Option<(MetaSealer, Vec<u8>)>,
     segments: SegmentSealer,
-    /// Small enough to follow its Open at once.
+    inside: Inside,
+    /// Follows its Open at once: small, and nothing that the receiver may refuse by its policy.
     early: bool,
+    resumable: bool,
+}
+
+/// What the segments hold.
+enum Inside {
+    /// The coded image as it is.
+    Coded,
+    /// The coded image below the chaos cipher, which is being made; the Open waits for it.
+    Scrambling,
+    /// The coded image below the chaos cipher.
+    Scrambled(ChaosBytes),
+}
+
+/// The chaos cipher's work for one attempt: long, so it is done beside the session.
+pub(super) struct Scrambling {
+    coded: Bytes,
+    coded_sha256: [u8; 32],
+    tags: Arc<TransferTags>,
+}
+
+/// What came of it.
+pub(super) struct Scrambled {
+    bytes: ChaosBytes,
+    took_ms: f64,
+}
+
+impl Scrambling {
+    /// Runs the four stages; blocking.
+    pub(super) fn run(self) -> Scrambled {
+        let started = Instant::now();
+        let bytes = ChaosBytes::scramble(self.coded.into(), &self.tags, &self.coded_sha256);
+        Scrambled { bytes, took_ms: milliseconds(started.elapsed()) }
+    }
 }
 
 /// What a slot would send next.
@@ -165,6 +202,11 @@ impl Active {
         outgoing.meta.coded_bytes = outgoing.coded.len() as u64;
         outgoing.meta.coded_sha256 = Bytes::copy_from_slice(&job.coded_sha256);
         outgoing.meta.source_sha256 = Bytes::copy_from_slice(&outgoing.source_sha256);
+        outgoing.meta.head = Bytes::copy_from_slice(outgoing.head_and_body().0);
+        let segment_bytes = match outgoing.segmentation {
+            Segmentation::Fixed => segment_bytes,
+            Segmentation::Rows { row_bytes, .. } => row_bytes,
+        };
         let body = OpenBody {
             slot,
             transfer_id: outgoing.transfer_id,
@@ -172,8 +214,8 @@ impl Active {
             decoder_digest: outgoing.decoder_digest,
             segment_bytes,
             padded_bytes: job.padded_bytes,
-            padding: outgoing.padding,
-            inner_layer: InnerLayer::None,
+            padding: outgoing.padding_policy(),
+            inner_layer: outgoing.inner_layer,
         };
         let secret = ImageSecret::generate(&mut system_rng());
         let proposal = match secrets.propose(&body, secret, &outgoing.source_sha256) {
@@ -184,15 +226,25 @@ impl Active {
             }
         };
         let record = job.outgoing.meta.encode_to_vec();
+        if record.len() > MAX_META_BYTES {
+            job.fail(CryptoError::MetaLength { found: record.len(), limit: MAX_META_BYTES }.into());
+            return None;
+        }
+        let resumable = job.outgoing.is_resumable();
         job.seal_ms += milliseconds(sealing.elapsed());
         job.report(0);
         Some(Self {
-            early: job.padded_bytes <= EARLY_BYTES,
+            early: resumable && job.padded_bytes <= EARLY_BYTES,
+            resumable: resumable && job.padded_bytes > EARLY_BYTES,
+            inside: match job.outgoing.inner_layer {
+                InnerLayer::None => Inside::Coded,
+                InnerLayer::Chaos4 => Inside::Scrambling,
+            },
             job: Some(job),
             answered: false,
             cancel_due: false,
             deadline,
-            tags: proposal.tags,
+            tags: Arc::new(proposal.tags),
             transfer_id: body.transfer_id,
             slot,
             open: Some(proposal.open.to_vec()),
@@ -218,14 +270,36 @@ impl Active {
         self.meta.is_none()
     }
 
-    pub(super) fn is_early(&self) -> bool {
-        self.early
+    pub(super) fn is_resumable(&self) -> bool {
+        self.resumable
+    }
+
+    /// What is to be done beside the session before its Open goes out.
+    pub(super) fn to_scramble(&self) -> Option<(u64, Scrambling)> {
+        let job = self.job.as_ref().filter(|_| matches!(self.inside, Inside::Scrambling))?;
+        let work = Scrambling {
+            coded: job.outgoing.coded.clone(),
+            coded_sha256: job.coded_sha256,
+            tags: Arc::clone(&self.tags),
+        };
+        Some((job.ticket, work))
+    }
+
+    /// Takes what [`Active::to_scramble`] gave out, if it is still this transfer's.
+    pub(super) fn take_scrambled(&mut self, ticket: u64, scrambled: Scrambled) {
+        let Some(job) = self.job.as_mut().filter(|job| job.ticket == ticket) else { return };
+        if matches!(self.inside, Inside::Scrambling) {
+            job.seal_ms += scrambled.took_ms;
+            self.inside = Inside::Scrambled(scrambled.bytes);
+        }
     }
 
     pub(super) fn due(&self) -> Due {
         if self.cancel_due {
             Due::Control
         } else if self.job.is_none() {
+            Due::Nothing
+        } else if matches!(self.inside, Inside::Scrambling) {
             Due::Nothing
         } else if self.open.is_some() {
             Due::Control
@@ -256,8 +330,15 @@ impl Active {
         } else {
             let Some(length) = self.segments.next_plaintext_bytes() else { return Ok(None) };
             let start = sent_bytes(&self.segments);
-            let mut buffer = padded_piece(&job.outgoing.coded, start, length);
-            let position = self.segments.seal(&mut buffer)?;
+            let (buffer, position) = match &self.inside {
+                Inside::Scrambled(bytes) => self.segments.seal_chaos(bytes)?,
+                Inside::Coded => {
+                    let mut buffer = padded_piece(job.outgoing.head_and_body().1, start, length);
+                    let position = self.segments.seal(&mut buffer)?;
+                    (buffer, position)
+                }
+                Inside::Scrambling => return Ok(None),
+            };
             job.report(start + length as u64);
             request(Step::Segment(Segment {
                 slot: self.slot,
@@ -288,6 +369,19 @@ impl Active {
         self.segments = segments.expect("nothing is sealed before the answer, and the index is in the plan");
         (self, true)
     }
+}
+
+/// Length of what travels in segments, padding included; rows need a head that fits a Meta record.
+fn padded_bytes(outgoing: &Outgoing) -> Result<u64, CryptoError> {
+    let (head, body) = outgoing.head_and_body();
+    let fits = match outgoing.segmentation {
+        Segmentation::Fixed => true,
+        Segmentation::Rows { .. } => (1..=MAX_HEAD_BYTES).contains(&head.len()),
+    };
+    if !fits {
+        return Err(CryptoError::MetaLength { found: head.len(), limit: MAX_HEAD_BYTES });
+    }
+    padding::padded_length(outgoing.padding_policy(), body.len() as u64)
 }
 
 /// Plaintext bytes before the next segment.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latentwire_sealing::{Acceptance, ControlKind, CryptoError, OpenBody, PeerRefusal, Role, tags_equal};
+use latentwire_sealing::{
+    Acceptance, ControlKind, CryptoError, InnerLayer, OpenBody, PaddingPolicy, PeerRefusal, Role, tags_equal,
+};
 use tokio::time::{Instant, timeout};
 
 use super::answers::{Answer, open_ack};
@@ -61,7 +63,7 @@ impl<S: TransferSink> Session<'_, S> {
             }
             Ok(None) => {}
         }
-        let room = match self.shared.reserve(body.padded_bytes) {
+        let room = match self.shared.reserve(announced(&body).padded_bytes) {
             Ok(room) => room,
             Err(error) => return Ok(self.refuse(&body, error.reason(), &error.to_string())),
         };
@@ -105,6 +107,12 @@ impl<S: TransferSink> Session<'_, S> {
         if body.padded_bytes > limits.max_transfer_bytes {
             let limit = limits.max_transfer_bytes;
             return Err(WireError::TransferTooLarge { bytes: body.padded_bytes, limit });
+        }
+        if body.inner_layer == InnerLayer::Chaos4 && !limits.allow_chaos4 {
+            return Err(WireError::peer(Reason::InnerLayerUnsupported, "CHAOS4 is not allowed here"));
+        }
+        if body.padding == PaddingPolicy::Rows && !limits.allow_rows {
+            return Err(WireError::peer(Reason::SegmentationUnsupported, "rows are not allowed here"));
         }
         if !self.peer.entry.allows_form(body.form) {
             return Err(WireError::peer(Reason::PeerNotAllowed, "its trust entry does not allow this form"));

@@ -6,7 +6,8 @@ use std::time::Instant;
 use latentwire_proto::Bytes;
 use latentwire_proto::v1::{MetaRecord, Segment};
 use latentwire_sealing::{
-    Complete, CryptoError, MetaOpener, OpenBody, SegmentOpener, TransferTags, padding, tags_equal,
+    Complete, CryptoError, InnerLayer, MetaOpener, OpenBody, PaddingPolicy, SegmentOpener, TransferTags,
+    padding, tags_equal,
 };
 use prost::Message as _;
 use tokio::sync::OwnedSemaphorePermit;
@@ -16,10 +17,12 @@ use super::answers::Stored;
 use super::shared::TransferClaim;
 use crate::messages::milliseconds;
 use crate::sink::{Announced, Outcome, Peer, Received, SinkError, TransferSink};
-use crate::{TransferId, WireError};
+use crate::{MAX_HEAD_BYTES, TransferId, WireError};
 
 /// Above this, hashing the whole image leaves the session's task, bytes.
 const INLINE_BYTES: usize = 512 * 1024;
+/// Above this, undoing the chaos cipher does, bytes.
+const INLINE_CHAOS_BYTES: usize = 32 * 1024;
 
 /// What a slot of the session holds.
 pub(super) enum Slot<A> {
@@ -125,6 +128,12 @@ impl<A: Send + 'static> Receiving<A> {
         if !tags_equal(&self.tags.content(&source), &self.content_tag) {
             return Err(WireError::Malformed { what: "source digest of Meta is not that of the Open" });
         }
+        if record.head.is_empty() == (self.body.padding == PaddingPolicy::Rows) {
+            return Err(WireError::Malformed { what: "a head in Meta belongs to rows, and rows have one" });
+        }
+        if record.head.len() > MAX_HEAD_BYTES {
+            return Err(WireError::Malformed { what: "head in Meta above 49,152 bytes" });
+        }
         self.meta = MetaState::Opened(Box::new(record), coded);
         self.sealed_bytes += message_bytes;
         self.open_ms += milliseconds(started.elapsed());
@@ -145,7 +154,7 @@ impl<A: Send + 'static> Receiving<A> {
         Ok(position.last)
     }
 
-    /// Undoes the padding, checks the digest, and hands the image to the sink.
+    /// Undoes padding and inner layer, or joins the rows to their head, checks the digest, and hands the image to the sink.
     ///
     /// Keeps claim, room and admission until the sink is done. What the peer broke comes back as `Err`.
     pub(super) async fn complete<S>(self, sink: &Arc<S>, peer: &Peer) -> Result<Completed, WireError>
@@ -155,12 +164,22 @@ impl<A: Send + 'static> Receiving<A> {
         let Self {
             body, tags, meta, segments, claim, room, admission, padded, sealed_bytes, open_ms, ..
         } = self;
-        let MetaState::Opened(meta, coded_sha256) = meta else {
+        let MetaState::Opened(mut meta, coded_sha256) = meta else {
             return Err(WireError::OutOfOrder { what: "a transfer without Meta" });
         };
         let started = Instant::now();
         let complete = segments.finish()?;
-        let coded = unpad(complete, padded, meta.coded_bytes, coded_sha256).await?;
+        let tags = Arc::new(tags);
+        let arrived = Arrived {
+            complete,
+            padded,
+            coded_bytes: meta.coded_bytes,
+            coded_sha256,
+            inner_layer: body.inner_layer,
+            head: std::mem::take(&mut meta.head),
+            tags: Arc::clone(&tags),
+        };
+        let coded = arrived.undo_beside().await?;
         let open_ms = open_ms + milliseconds(started.elapsed());
         let (transfer_id, form) = (body.transfer_id, body.form);
         let received = Received {
@@ -201,23 +220,55 @@ pub(super) fn announced(body: &OpenBody) -> Announced {
         transfer_id: body.transfer_id,
         form: body.form,
         decoder_digest: body.decoder_digest,
-        padded_bytes: body.padded_bytes,
+        padded_bytes: match body.padding {
+            PaddingPolicy::Rows => body.padded_bytes.saturating_add(MAX_HEAD_BYTES as u64),
+            PaddingPolicy::Padme | PaddingPolicy::Fixed | PaddingPolicy::None => body.padded_bytes,
+        },
         padding: body.padding,
+        inner_layer: body.inner_layer,
     }
 }
 
-async fn unpad(
+/// A transfer whose last segment has authenticated, still as it was sealed.
+struct Arrived {
     complete: Complete,
     padded: Vec<u8>,
     coded_bytes: u64,
     coded_sha256: [u8; 32],
-) -> Result<Vec<u8>, WireError> {
-    if padded.len() <= INLINE_BYTES {
-        return Ok(padding::unpad(complete, padded, coded_bytes, &coded_sha256)?);
+    inner_layer: InnerLayer,
+    head: Bytes,
+    tags: Arc<TransferTags>,
+}
+
+impl Arrived {
+    /// [`Arrived::undo`], on a blocking thread where it takes long.
+    async fn undo_beside(self) -> Result<Vec<u8>, WireError> {
+        let inline = match self.inner_layer {
+            InnerLayer::None => INLINE_BYTES,
+            InnerLayer::Chaos4 => INLINE_CHAOS_BYTES,
+        };
+        if self.padded.len() <= inline {
+            return Ok(self.undo()?);
+        }
+        let undone = tokio::task::spawn_blocking(move || self.undo()).await;
+        Ok(undone.map_err(|_| WireError::Internal("undoing the padding was interrupted"))??)
     }
-    let work = move || padding::unpad(complete, padded, coded_bytes, &coded_sha256);
-    let unpadded = tokio::task::spawn_blocking(work).await;
-    Ok(unpadded.map_err(|_| WireError::Internal("hashing was interrupted"))??)
+
+    /// The coded image.
+    fn undo(self) -> Result<Vec<u8>, CryptoError> {
+        let Self { complete, padded, coded_bytes, coded_sha256, inner_layer, head, tags } = self;
+        match (inner_layer, complete.padding()) {
+            (InnerLayer::Chaos4, _) => {
+                padding::unpad_chaos(complete, padded, coded_bytes, &coded_sha256, &tags)
+            }
+            (InnerLayer::None, PaddingPolicy::Rows) => {
+                padding::join_rows(complete, &head, &padded, coded_bytes, &coded_sha256)
+            }
+            (InnerLayer::None, PaddingPolicy::Padme | PaddingPolicy::Fixed | PaddingPolicy::None) => {
+                padding::unpad(complete, padded, coded_bytes, &coded_sha256)
+            }
+        }
+    }
 }
 
 fn digest(bytes: &[u8], what: &'static str) -> Result<[u8; 32], WireError> {

@@ -14,10 +14,12 @@ use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
 use latentwire_proto::v1::transfer_service_server::TransferService;
 use latentwire_proto::v1::{MetaRecord, SessionRequest, SessionResponse};
-use latentwire_sealing::{Form, PaddingPolicy, PublicKey, Role, SecretKey, TrustEntry, TrustStore};
+use latentwire_sealing::{
+    Form, InnerLayer, PaddingPolicy, PublicKey, Role, SecretKey, TrustEntry, TrustStore,
+};
 use latentwire_wire::{
-    Clock, Outgoing, Reason, ReceiverLimits, SessionLimits, SessionServer, TransferId, Uplink, WireError,
-    system_clock, transfer_server,
+    Clock, Outgoing, Reason, ReceiverLimits, Segmentation, SessionLimits, SessionServer, TransferId, Uplink,
+    WireError, system_clock, transfer_server,
 };
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
@@ -179,9 +181,22 @@ pub fn latent(number: u8, length: usize) -> Outgoing {
         meta: MetaRecord { study_group: format!("study {number}"), ..MetaRecord::default() },
         coded: coded.into(),
         padding: PaddingPolicy::Padme,
+        inner_layer: InnerLayer::None,
+        segmentation: Segmentation::Fixed,
         urgent: false,
         exact_fallback: None,
     }
+}
+
+/// The same below the chaos cipher.
+pub fn chaos(number: u8, length: usize) -> Outgoing {
+    Outgoing { inner_layer: InnerLayer::Chaos4, ..latent(number, length) }
+}
+
+/// A raw latent of so many rows, after a head of 57 bytes.
+pub fn rows(number: u8, rows: usize, row_bytes: u32) -> Outgoing {
+    let segmentation = Segmentation::Rows { head_bytes: 57, row_bytes };
+    Outgoing { segmentation, ..latent(number, 57 + rows * row_bytes as usize) }
 }
 
 pub fn exact(number: u8, length: usize) -> Outgoing {

@@ -14,10 +14,10 @@ use latentwire_proto::v1::{
     SessionResponse,
 };
 use latentwire_sealing::{
-    ControlKind, Established, ImageSecret, Initiator, InnerLayer, OpenBody, Proposal, PublicKey, Responder,
-    SecretKey, padding,
+    ChaosBytes, ControlKind, Established, ImageSecret, Initiator, InnerLayer, OpenBody, PaddingPolicy,
+    Proposal, PublicKey, Responder, SecretKey, SegmentSealer, padding,
 };
-use latentwire_wire::Outgoing;
+use latentwire_wire::{Outgoing, Segmentation};
 use prost::Message as _;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -102,16 +102,20 @@ impl RawSender {
     }
 
     pub fn body(outgoing: &Outgoing, slot: u32, segment_bytes: u32) -> OpenBody {
+        let (policy, segment_bytes) = match outgoing.segmentation {
+            Segmentation::Fixed => (outgoing.padding, segment_bytes),
+            Segmentation::Rows { row_bytes, .. } => (PaddingPolicy::Rows, row_bytes),
+        };
         OpenBody {
             slot,
             transfer_id: outgoing.transfer_id,
             form: outgoing.form,
             decoder_digest: outgoing.decoder_digest,
             segment_bytes,
-            padded_bytes: padding::padded_length(outgoing.padding, outgoing.coded.len() as u64)
+            padded_bytes: padding::padded_length(policy, head_and_rest(outgoing).1.len() as u64)
                 .expect("a length"),
-            padding: outgoing.padding,
-            inner_layer: InnerLayer::None,
+            padding: policy,
+            inner_layer: outgoing.inner_layer,
         }
     }
 
@@ -134,11 +138,32 @@ impl RawSender {
         let ciphertext =
             proposal.meta.seal(&honest_record(outgoing).encode_to_vec()).expect("a record").into();
         steps.push(Step::Meta(Meta { slot, ciphertext }));
-        let padded = padding::pad(outgoing.padding, outgoing.coded.to_vec()).expect("padding");
-        for piece in padded.chunks(segment_bytes as usize) {
-            let mut buffer = piece.to_vec();
-            let position = proposal.segments.seal(&mut buffer).expect("a segment");
+        let (_, rest) = head_and_rest(outgoing);
+        if outgoing.inner_layer == InnerLayer::Chaos4 {
+            let digest = Sha256::digest(rest).into();
+            let bytes = ChaosBytes::scramble(rest.to_vec(), &proposal.tags, &digest);
+            while proposal.segments.next_plaintext_bytes().is_some() {
+                let (ciphertext, position) = proposal.segments.seal_chaos(&bytes).expect("a segment");
+                let ciphertext = ciphertext.into();
+                steps.push(Step::Segment(Segment { slot, last: position.last, ciphertext }));
+            }
+            return steps;
+        }
+        steps.extend(Self::plain_segments(&mut proposal.segments, slot, rest));
+        steps
+    }
+
+    /// The segments of these bytes and their padding, whatever the Open said of an inner layer.
+    pub fn plain_segments(segments: &mut SegmentSealer, slot: u32, rest: &[u8]) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut start = 0;
+        while let Some(length) = segments.next_plaintext_bytes() {
+            let end = rest.len().min(start + length);
+            let mut buffer = rest[start.min(end)..end].to_vec();
+            buffer.resize(length, 0);
+            let position = segments.seal(&mut buffer).expect("a segment");
             steps.push(Step::Segment(Segment { slot, last: position.last, ciphertext: buffer.into() }));
+            start += length;
         }
         steps
     }
@@ -171,7 +196,16 @@ pub fn honest_record(outgoing: &Outgoing) -> MetaRecord {
         coded_bytes: outgoing.coded.len() as u64,
         coded_sha256: Sha256::digest(&outgoing.coded).to_vec().into(),
         source_sha256: outgoing.source_sha256.to_vec().into(),
+        head: head_and_rest(outgoing).0.to_vec().into(),
         ..outgoing.meta.clone()
+    }
+}
+
+/// What travels in Meta, and what in segments.
+pub fn head_and_rest(outgoing: &Outgoing) -> (&[u8], &[u8]) {
+    match outgoing.segmentation {
+        Segmentation::Fixed => outgoing.coded.split_at(0),
+        Segmentation::Rows { head_bytes, .. } => outgoing.coded.split_at(head_bytes),
     }
 }
 
