@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use latentwire_service::args::{KeyArgs, LimitArgs, ListenArgs, LogArgs, ModelArgs};
-use latentwire_service::research::AllowedResearch;
+use latentwire_service::research::{AllowedResearch, Research};
+use latentwire_wire::ReceiverLimits;
 
 /// Free bytes that are left on the disk where nothing is given: 256 MiB.
 const DEFAULT_MIN_FREE_BYTES: u64 = 256 << 20;
@@ -60,6 +61,17 @@ pub struct Config {
     pub log: LogArgs,
 }
 
+impl Config {
+    /// Bounds of the sessions: the protocol's, and what research is allowed.
+    pub fn receiver_limits(&self) -> ReceiverLimits {
+        ReceiverLimits {
+            allow_chaos4: self.allow_research.allows(Research::Chaos4),
+            allow_rows: self.allow_research.allows(Research::Rows),
+            ..ReceiverLimits::default()
+        }
+    }
+}
+
 /// Where images are kept, and how much of them.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Storage")]
@@ -88,7 +100,6 @@ impl StorageArgs {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
-    use latentwire_service::research::Research;
 
     use super::*;
 

@@ -37,7 +37,7 @@ use latentwire_service::keys::load_secret_key;
 use latentwire_service::listen;
 use latentwire_service::sealing::Role;
 use latentwire_service::trust::Trust;
-use latentwire_wire::{ReceiverLimits, SessionServer, system_clock, transfer_server};
+use latentwire_wire::{SessionServer, system_clock, transfer_server};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -114,7 +114,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         identity,
         trust.subscribe(),
         Arc::new(sink),
-        ReceiverLimits::default(),
+        config.receiver_limits(),
         system_clock(),
     ));
     let (readiness, health) = Readiness::new(SERVICES).await;

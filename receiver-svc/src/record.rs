@@ -2,7 +2,7 @@
 
 use latentwire_codec as codec;
 use latentwire_proto::{Bytes, v1};
-use latentwire_service::sealing::Form;
+use latentwire_service::sealing::{Form, InnerLayer, PaddingPolicy};
 use latentwire_wire::{Known, Received, Verdict};
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -112,6 +112,14 @@ pub fn image_summary(received: &Received, restored: &codec::Restored, decode_ms:
     summary.model = restored.model.clone().unwrap_or_default();
     summary.coded_bytes = received.coded.len() as u64;
     summary.sealed_bytes = received.sealed_bytes;
+    summary.set_inner_layer(match received.announced.inner_layer {
+        InnerLayer::None => v1::InnerLayer::None,
+        InnerLayer::Chaos4 => v1::InnerLayer::Chaos4,
+    });
+    summary.set_segmentation(match received.announced.padding {
+        PaddingPolicy::Rows => v1::Segmentation::Row,
+        PaddingPolicy::Padme | PaddingPolicy::Fixed | PaddingPolicy::None => v1::Segmentation::Fixed,
+    });
     if let Some(pixels) = &restored.pixels {
         summary.width = pixels.width;
         summary.height = pixels.height;

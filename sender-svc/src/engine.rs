@@ -250,7 +250,7 @@ impl Engine {
         let policy = accepted.policy.clone();
         let file = source.clone();
         let prepared = self.blocking(move || codec.prepare(&file, &policy)).await?;
-        Ok(CodedImage::new(prepared)?)
+        Ok(CodedImage::new(prepared, accepted.inner_layer)?)
     }
 
     async fn blocking(
@@ -292,7 +292,7 @@ impl Engine {
         };
         match delivered {
             Ok(receipt) => {
-                let summary = self.summary(coded, &receipt, fallback, source).await?;
+                let summary = self.summary(accepted, coded, &receipt, fallback, source).await?;
                 Ok((receipt, summary))
             }
             Err(error) => {
@@ -308,6 +308,7 @@ impl Engine {
     /// What was delivered: the form that the receiver stored, with the receiver's times.
     async fn summary(
         &self,
+        accepted: &Accepted,
         coded: &CodedImage,
         receipt: &Delivered,
         fallback: outgoing::Fallback,
@@ -320,7 +321,7 @@ impl Engine {
                 None => {
                     let (codec, file) = (Arc::clone(self.codec()?), source.clone());
                     let prepare = move || codec.prepare_exact(&file, outgoing::ALREADY_EXACT);
-                    CodedImage::new(self.blocking(prepare).await?)?.summary
+                    CodedImage::new(self.blocking(prepare).await?, accepted.inner_layer)?.summary
                 }
             };
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use latentwire_codec::Policy;
 use latentwire_proto::{
     Bytes,
-    v1::{Delivery, ImageHeader, PaddingPolicy},
+    v1::{Delivery, ImageHeader, InnerLayer, PaddingPolicy},
 };
 use latentwire_service::{
     convert,
@@ -43,6 +43,8 @@ pub struct Accepted {
     pub policy: Policy,
     /// How the length is hidden.
     pub padding: PaddingPolicy,
+    /// Cipher below AES-256-GCM.
+    pub inner_layer: InnerLayer,
     /// Study that it belongs to; empty if none.
     pub study_group: String,
     /// Place in the study.
@@ -86,6 +88,7 @@ impl Accepted {
             transfer_id,
             policy: policy.codec,
             padding: policy.padding,
+            inner_layer: policy.inner_layer,
             study_group: header.study_group,
             sequence: header.sequence,
             urgent: header.urgent,

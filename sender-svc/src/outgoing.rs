@@ -8,8 +8,8 @@ use latentwire_proto::{
     v1::{self, Certificate, ImageSummary, MetaRecord, StepTimings},
 };
 use latentwire_service::convert;
-use latentwire_service::sealing::{Form, PaddingPolicy};
-use latentwire_wire::{Delivered, Outgoing};
+use latentwire_service::sealing::{Form, InnerLayer, PaddingPolicy};
+use latentwire_wire::{Delivered, Outgoing, Segmentation};
 
 use crate::intake::Accepted;
 
@@ -34,15 +34,18 @@ pub struct CodedImage {
 }
 
 impl CodedImage {
-    /// Keeps what travels; drops the pixels.
+    /// Keeps what travels, below this inner layer; drops the pixels.
     ///
     /// # Errors
     /// What was coded is no coded image, which is a fault of ours.
-    pub fn new(prepared: Prepared) -> Result<Self, CodecError> {
+    pub fn new(prepared: Prepared, inner_layer: v1::InnerLayer) -> Result<Self, CodecError> {
         let header = Header::parse(&prepared.coded)?;
+        let mut summary = convert::summary_from_report(&prepared.report);
+        summary.set_inner_layer(inner_layer);
+        summary.set_segmentation(v1::Segmentation::Fixed);
         Ok(Self {
             mode: prepared.report.mode,
-            summary: convert::summary_from_report(&prepared.report),
+            summary,
             // Zero for the exact form, which needs no decoder.
             decoder_digest: header.decoder_digest().map_or([0; 32], |digest| digest.0),
             coded: prepared.coded.into(),
@@ -84,7 +87,8 @@ pub fn outgoing(
         let taken = fallback.clone();
         outgoing.exact_fallback = Some(Box::new(move || {
             let prepared = codec.prepare_exact(&source, NOT_CONFIRMED);
-            let exact = prepared.and_then(CodedImage::new).map_err(|error| error.to_string())?;
+            let exact = prepared.and_then(|prepared| CodedImage::new(prepared, accepted.inner_layer));
+            let exact = exact.map_err(|error| error.to_string())?;
             taken.take(&exact.summary);
             Ok(one_form(&accepted, &exact))
         }));
@@ -116,6 +120,11 @@ fn one_form(accepted: &Accepted, coded: &CodedImage) -> Outgoing {
             v1::PaddingPolicy::Fixed => PaddingPolicy::Fixed,
             v1::PaddingPolicy::None => PaddingPolicy::None,
         },
+        inner_layer: match accepted.inner_layer {
+            v1::InnerLayer::Unspecified | v1::InnerLayer::None => InnerLayer::None,
+            v1::InnerLayer::Chaos4 => InnerLayer::Chaos4,
+        },
+        segmentation: Segmentation::Fixed,
         urgent: accepted.urgent,
         exact_fallback: None,
     }

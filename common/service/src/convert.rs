@@ -14,19 +14,20 @@ pub const QUANTISER_STEP_PERCENT: std::ops::RangeInclusive<u32> = 25..=1600;
 pub struct RequestedPolicy {
     /// What the codec is asked for.
     pub codec: codec::Policy,
-    /// How the sealed stream is padded; never `Unspecified`.
+    /// How the sealed stream is padded; never `Unspecified`. In row mode it holds for an exact form alone.
     pub padding: v1::PaddingPolicy,
+    /// Cipher below AES-256-GCM; never `Unspecified`.
+    pub inner_layer: v1::InnerLayer,
 }
 
 /// Reads a request's policy; absent and unspecified fields take the defaults, a floor of 0 asks for none.
 ///
 /// # Errors
-/// [`RequestError::InvalidField`] for a value that is unknown or out of range, [`RequestError::NotEnabled`] for what is
-/// reserved for later versions.
+/// [`RequestError::InvalidField`] for a value that is unknown or out of range, [`RequestError::InvalidPolicy`] for what
+/// contradicts itself, [`RequestError::NotEnabled`] for what is reserved for later versions.
 pub fn policy_from_proto(policy: Option<&v1::Policy>) -> Result<RequestedPolicy, RequestError> {
-    let Some(policy) = policy else {
-        return Ok(RequestedPolicy { codec: codec::Policy::default(), padding: v1::PaddingPolicy::Padme });
-    };
+    let default = v1::Policy::default();
+    let policy = policy.unwrap_or(&default);
     let mode = match read("policy.mode", policy.mode)? {
         v1::Mode::Unspecified | v1::Mode::Latent => codec::Mode::Latent,
         v1::Mode::Exact => codec::Mode::Exact,
@@ -41,10 +42,10 @@ pub fn policy_from_proto(policy: Option<&v1::Policy>) -> Result<RequestedPolicy,
         v1::PaddingPolicy::Unspecified => v1::PaddingPolicy::Padme,
         given @ (v1::PaddingPolicy::Padme | v1::PaddingPolicy::Fixed | v1::PaddingPolicy::None) => given,
     };
-    match read("policy.inner_layer", policy.inner_layer)? {
-        v1::InnerLayer::Unspecified | v1::InnerLayer::None => {}
-        v1::InnerLayer::Chaos4 => return Err(RequestError::NotEnabled { what: "inner layer CHAOS4" }),
-    }
+    let inner_layer = match read("policy.inner_layer", policy.inner_layer)? {
+        v1::InnerLayer::Unspecified | v1::InnerLayer::None => v1::InnerLayer::None,
+        v1::InnerLayer::Chaos4 => v1::InnerLayer::Chaos4,
+    };
     match read("policy.segmentation", policy.segmentation)? {
         v1::Segmentation::Unspecified | v1::Segmentation::Fixed => {}
         v1::Segmentation::Row => return Err(RequestError::NotEnabled { what: "segmentation ROW" }),
@@ -64,8 +65,9 @@ pub fn policy_from_proto(policy: Option<&v1::Policy>) -> Result<RequestedPolicy,
         model: (!policy.model.is_empty()).then(|| policy.model.clone()),
         modality: modality_from_proto(read("policy.modality", policy.modality)?),
         quantiser_step_percent,
+        latent_coding: codec::LatentCoding::Entropy,
     };
-    Ok(RequestedPolicy { codec, padding })
+    Ok(RequestedPolicy { codec, padding, inner_layer })
 }
 
 fn floors_from_proto(floors: Option<&v1::Floors>) -> Result<codec::Floors, RequestError> {
@@ -196,6 +198,9 @@ pub fn summary_from_report(report: &codec::Report) -> v1::ImageSummary {
             ..v1::StepTimings::default()
         }),
         format: format_name(report.format).to_owned(),
+        // How it travels is not the codec's to say.
+        inner_layer: v1::InnerLayer::Unspecified.into(),
+        segmentation: v1::Segmentation::Unspecified.into(),
     }
 }
 
@@ -250,7 +255,11 @@ mod tests {
 
     #[test]
     fn an_empty_policy_is_the_default_one() {
-        let default = RequestedPolicy { codec: codec::Policy::default(), padding: v1::PaddingPolicy::Padme };
+        let default = RequestedPolicy {
+            codec: codec::Policy::default(),
+            padding: v1::PaddingPolicy::Padme,
+            inner_layer: v1::InnerLayer::None,
+        };
         assert_eq!(policy_from_proto(None).expect("valid"), default);
         assert_eq!(policy_from_proto(Some(&v1::Policy::default())).expect("valid"), default);
         let floors = Some(v1::Floors::default());
@@ -273,10 +282,11 @@ mod tests {
             modality: v1::Modality::Chest.into(),
             quantiser_step_percent: 200,
             padding: v1::PaddingPolicy::None.into(),
+            inner_layer: v1::InnerLayer::Chaos4.into(),
             ..v1::Policy::default()
         };
         let read = policy_from_proto(Some(&policy)).expect("valid");
-        assert_eq!(read.padding, v1::PaddingPolicy::None);
+        assert_eq!((read.padding, read.inner_layer), (v1::PaddingPolicy::None, v1::InnerLayer::Chaos4));
         assert_eq!(
             read.codec,
             codec::Policy {
@@ -291,6 +301,7 @@ mod tests {
                 model: Some("ae224-chest".to_owned()),
                 modality: Some(Modality::Chest),
                 quantiser_step_percent: 200,
+                latent_coding: codec::LatentCoding::Entropy,
             }
         );
     }
@@ -323,7 +334,6 @@ mod tests {
         }
         for policy in [
             v1::Policy { mode: v1::Mode::Bounded.into(), ..v1::Policy::default() },
-            v1::Policy { inner_layer: v1::InnerLayer::Chaos4.into(), ..v1::Policy::default() },
             v1::Policy { segmentation: v1::Segmentation::Row.into(), ..v1::Policy::default() },
         ] {
             assert!(matches!(policy_from_proto(Some(&policy)), Err(RequestError::NotEnabled { .. })));

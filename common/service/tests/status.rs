@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use latentwire_codec::CodecError;
 use latentwire_codec::imaging::{Fidelity, Format, ImagingError};
-use latentwire_codec::model::{DecoderDigest, ModelError};
+use latentwire_codec::model::{DecoderDigest, ModelError, Purpose};
 use latentwire_inference::InferenceError;
 use latentwire_latent::LatentError;
 use latentwire_proto::code_name;
@@ -80,6 +80,8 @@ fn requests() {
     check_internal(RequestError::Internal { id: "id-1".to_owned() });
     let invalid = RequestError::InvalidField { field: "policy.mode", what: "must be known".to_owned() };
     check_field(invalid, reason::INVALID_FIELD, "policy.mode");
+    let contradictory = RequestError::InvalidPolicy { what: "rows below chaos4".to_owned() };
+    check_field(contradictory, reason::INVALID_POLICY, "policy");
     check_precondition(RequestError::NotEnabled { what: "mode BOUNDED" }, reason::NOT_ENABLED);
     check_retried(RequestError::NotReady, Code::Unavailable, reason::MODEL_NOT_READY);
     check_retried(RequestError::Overloaded, Code::ResourceExhausted, reason::OVERLOADED);
@@ -106,9 +108,18 @@ fn codec() {
     check_retried(CodecError::DuplicateModel { id: id() }, Code::Unavailable, reason::MODEL_NOT_READY);
     let fidelity =
         Fidelity { ssim: 0.9, min_local_ssim: 0.5, psnr_db: Some(30.0), mse: 0.001, max_abs_error: 9 };
-    let below = check_precondition(CodecError::FidelityBelowFloor { fidelity }, reason::FIDELITY_BELOW_FLOOR);
+    let below = check_precondition(
+        CodecError::FidelityBelowFloor { fidelity, unlike: None },
+        reason::FIDELITY_BELOW_FLOOR,
+    );
     let figures = below.get_details_error_info().expect("has one").metadata;
     assert_eq!((figures["ssim"].as_str(), figures["psnr_db"].as_str()), ("0.900000", "30.000"));
+    check_precondition(CodecError::GreyOnly { id: id() }, reason::MODEL_MISMATCH);
+    check_field(
+        CodecError::ResearchUnmarked { id: id(), purpose: Purpose::Research },
+        reason::INVALID_FIELD,
+        "policy.below_floor",
+    );
     check_precondition(CodecError::FloorsUnmeasurable, reason::FIDELITY_UNMEASURABLE);
     check_field(CodecError::InvalidPolicy { what: "step" }, reason::INVALID_FIELD, "policy");
     check_precondition(CodecError::ModelContradiction { id: id(), what: "channels" }, reason::MODEL_MISMATCH);

@@ -17,8 +17,10 @@ use latentwire_proto::v1::{
 };
 use latentwire_service::convert;
 use latentwire_service::keys::write_new_key_file;
-use latentwire_service::sealing::{Form, PaddingPolicy, PublicKey, Role, SecretKey, TrustEntry, TrustStore};
-use latentwire_wire::{Delivered, Outgoing, SessionLimits, Uplink, WireError};
+use latentwire_service::sealing::{
+    Form, InnerLayer, PaddingPolicy, PublicKey, Role, SecretKey, TrustEntry, TrustStore,
+};
+use latentwire_wire::{Delivered, Outgoing, Segmentation, SessionLimits, Uplink, WireError};
 use receiver_svc::{Config, Running, run};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -153,6 +155,7 @@ pub fn codec() -> Codec {
     Codec::load(&CodecConfig {
         models: models(),
         pins: None,
+        research: false,
         parts: Parts { encoder: true, decoder: true },
         sessions: SessionOptions::default(),
         dylib: Some(onnxruntime()),
@@ -192,6 +195,8 @@ pub fn outgoing(transfer_id: [u8; 16], prepared: &Prepared) -> Outgoing {
             ..MetaRecord::default()
         },
         padding: PaddingPolicy::Padme,
+        inner_layer: InnerLayer::None,
+        segmentation: Segmentation::Fixed,
         urgent: false,
         exact_fallback: None,
     }

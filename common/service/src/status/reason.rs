@@ -2,6 +2,8 @@
 
 /// A field of the request is missing or out of range.
 pub const INVALID_FIELD: &str = "INVALID_FIELD";
+/// Fields of the policy contradict each other, or this image.
+pub const INVALID_POLICY: &str = "INVALID_POLICY";
 /// Shape or type does not fit.
 pub const INVALID_TENSOR: &str = "INVALID_TENSOR";
 /// The file is of none of the known formats.
@@ -66,13 +68,15 @@ pub const CANCELLED: &str = "CANCELLED";
 pub const INTERNAL: &str = "INTERNAL";
 /// A message asked for gRPC compression, which patient data never gets.
 pub const COMPRESSION_REFUSED: &str = "COMPRESSION_REFUSED";
-/// An inner layer of a later version was asked for.
+/// The receiver does not allow the inner layer.
 pub const INNER_LAYER_UNSUPPORTED: &str = "INNER_LAYER_UNSUPPORTED";
+/// The receiver does not allow the segmentation.
+pub const SEGMENTATION_UNSUPPORTED: &str = "SEGMENTATION_UNSUPPORTED";
 /// The same transfer is on its way already.
 pub const TRANSFER_IN_PROGRESS: &str = "TRANSFER_IN_PROGRESS";
 
 /// Every reason, in alphabetical order.
-pub const ALL: [&str; 35] = [
+pub const ALL: [&str; 37] = [
     CANCELLED,
     COMPRESSION_REFUSED,
     DEADLINE,
@@ -85,6 +89,7 @@ pub const ALL: [&str; 35] = [
     INNER_LAYER_UNSUPPORTED,
     INTERNAL,
     INVALID_FIELD,
+    INVALID_POLICY,
     INVALID_TENSOR,
     MALFORMED_FILE,
     MODEL_MISMATCH,
@@ -94,6 +99,7 @@ pub const ALL: [&str; 35] = [
     PAYLOAD_AUTHENTICATION_FAILED,
     PEER_NOT_ALLOWED,
     PEER_UNAVAILABLE,
+    SEGMENTATION_UNSUPPORTED,
     SESSION_EXPIRED,
     SHUTTING_DOWN,
     STORAGE_FULL,

@@ -44,6 +44,12 @@ pub enum RequestError {
         /// What it must be.
         what: String,
     },
+    /// Fields of the policy contradict each other, or this image.
+    #[error("{what}")]
+    InvalidPolicy {
+        /// Which, and what to do.
+        what: String,
+    },
     /// Asked for something of a later version.
     #[error("{what} is not enabled in this version")]
     NotEnabled {
@@ -123,6 +129,11 @@ pub(super) fn classify(error: &RequestError) -> Classified {
         RequestError::InvalidField { field, what } => {
             let mut invalid = new(Code::InvalidArgument, reason::INVALID_FIELD);
             invalid.details.add_bad_request_violation(*field, what);
+            invalid
+        }
+        RequestError::InvalidPolicy { what } => {
+            let mut invalid = new(Code::InvalidArgument, reason::INVALID_POLICY);
+            invalid.details.add_bad_request_violation("policy", what);
             invalid
         }
         RequestError::NotEnabled { what } => {

@@ -24,7 +24,10 @@ pub(super) fn classify(error: &WireError) -> Classified {
                 error.public_message(),
             );
         }
-        Reason::InnerLayerUnsupported | Reason::InvalidTensor | Reason::UnsupportedTransferSyntax => {
+        Reason::InnerLayerUnsupported
+        | Reason::InvalidTensor
+        | Reason::SegmentationUnsupported
+        | Reason::UnsupportedTransferSyntax => {
             classified.details.add_bad_request_violation("transfer", error.public_message());
         }
         Reason::Internal => {
