@@ -10,9 +10,16 @@ Decoder  latent
 A stride-1 transposed convolution with padding 1 is a convolution with a flipped kernel, so the decoder is written with `Conv2d`
 and exports without ConvTranspose. Readings of what the paper leaves open: ReLU inside, linear latent ("positive and negative
 floating-point values", section 4), linear output, nearest-neighbour upsampling (Keras' `UpSampling2D`).
+
+Two variants test what the paper says of its own net, and change nothing else:
+- `ae224-nodense`: without both dense layers, which are "for display only" (section 4, discussion): latent [N, 32, H/2, W/2];
+- `ae224-twopool`: a second max pooling after the encoder's second convolution, and a second upsampling after the decoder's second:
+  latent [N, 3, H/4, W/4] (section 4: "if a second max pooling layer is added ... it will be blurred").
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -23,31 +30,55 @@ ENCODER_PARAMETERS = 57_283
 DECODER_PARAMETERS = 58_063
 
 
-class Encoder(nn.Module):
-    """Pixels [N, 3, H, W] (H and W even) to latent [N, 3, H/2, W/2]."""
+@dataclass(frozen=True)
+class Family:
+    """What tells one variant of the net from another."""
 
-    def __init__(self) -> None:
+    dense: bool = True
+    pools: int = 1
+
+    @property
+    def latent_channels(self) -> int:
+        return LATENT_CHANNELS if self.dense else 32
+
+    @property
+    def stride(self) -> int:
+        """Pixels a latent position, along each side."""
+        return 2**self.pools
+
+
+FAMILIES = {"ae224": Family(), "ae224-nodense": Family(dense=False), "ae224-twopool": Family(pools=2)}
+
+
+class Encoder(nn.Module):
+    """Pixels [N, 3, H, W] (H and W multiples of the stride) to latent [N, C, H/stride, W/stride]."""
+
+    def __init__(self, family: Family = FAMILIES["ae224"]) -> None:
         super().__init__()
+        self.family = family
         self.conv1 = nn.Conv2d(3, 64, 3, padding=1)
         self.pool = nn.MaxPool2d(2)
         self.conv2 = nn.Conv2d(64, 64, 3, padding=1)
         self.conv3 = nn.Conv2d(64, 32, 3, padding=1)
-        self.dense = nn.Conv2d(32, LATENT_CHANNELS, 1)
+        self.dense = nn.Conv2d(32, LATENT_CHANNELS, 1) if family.dense else nn.Identity()
 
     def forward(self, pixels: Tensor) -> Tensor:
         x = self.pool(F.relu_(self.conv1(pixels)))
         x = F.relu_(self.conv2(x))
+        if self.family.pools == 2:
+            x = self.pool(x)
         x = F.relu_(self.conv3(x))
         return self.dense(x)
 
 
 class Decoder(nn.Module):
-    """Latent [N, 3, h, w] to pixels [N, 3, 2h, 2w]."""
+    """Latent [N, C, h, w] to pixels [N, 3, stride h, stride w]."""
 
-    def __init__(self) -> None:
+    def __init__(self, family: Family = FAMILIES["ae224"]) -> None:
         super().__init__()
-        self.dense = nn.Conv2d(LATENT_CHANNELS, 3, 1)
-        self.conv1 = nn.Conv2d(3, 32, 3, padding=1)
+        self.family = family
+        self.dense = nn.Conv2d(LATENT_CHANNELS, 3, 1) if family.dense else nn.Identity()
+        self.conv1 = nn.Conv2d(family.latent_channels, 32, 3, padding=1)
         self.up = nn.Upsample(scale_factor=2, mode="nearest")
         self.conv2 = nn.Conv2d(32, 64, 3, padding=1)
         self.conv3 = nn.Conv2d(64, 64, 3, padding=1)
@@ -57,6 +88,8 @@ class Decoder(nn.Module):
         x = F.relu_(self.conv1(self.dense(latent)))
         x = self.up(x)
         x = F.relu_(self.conv2(x))
+        if self.family.pools == 2:
+            x = self.up(x)
         x = F.relu_(self.conv3(x))
         return self.out(x)
 
@@ -88,13 +121,22 @@ def looks_linear_(encoder: Encoder, decoder: Decoder) -> None:
     mirrored(encoder.conv1, first=True, last=False)
     mirrored(encoder.conv2, first=False, last=False)
     mirrored(encoder.conv3, first=False, last=False)
-    mirrored(encoder.dense, first=False, last=True)
-    nn.init.orthogonal_(decoder.dense.weight)
-    nn.init.zeros_(decoder.dense.bias)
-    mirrored(decoder.conv1, first=True, last=False)
+    if encoder.family.dense:
+        mirrored(encoder.dense, first=False, last=True)
+        nn.init.orthogonal_(decoder.dense.weight)
+        nn.init.zeros_(decoder.dense.bias)
+    mirrored(decoder.conv1, first=encoder.family.dense, last=False)
     mirrored(decoder.conv2, first=False, last=False)
     mirrored(decoder.conv3, first=False, last=False)
     mirrored(decoder.out, first=False, last=True)
+
+
+def glorot_(encoder: Encoder, decoder: Decoder) -> None:
+    """Initialise both halves as Keras does by default: Glorot's uniform weights, biases of zero."""
+    for layer in [*encoder.modules(), *decoder.modules()]:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
 
 def parameter_count(module: nn.Module) -> int:

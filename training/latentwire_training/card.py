@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from .config import find, read
+from .noise import WORDS as NOISES
 from .pictures import source_of
 
 FLOOR = 0.95  # the default policy's least SSIM
@@ -26,6 +27,20 @@ WORDS = ("title", "not_for", "label", "modality", "choose", "dicom_modalities", 
 UNMEASURED = """Not measured by the product yet; only the validation figures below stand. With test pictures that training never saw in
 DATA: `make train-figures MODEL={model} DATA=…`.
 """
+# What the net is; of the family `ae224`, with its parameters.
+NETS = {
+    "ae224": "Paper A's autoencoder (Alslman et al. 2022, Table 2) to the letter, for {title}: 57,283 parameters in\nthe encoder, 58,063 in the decoder.",
+    "ae224-nodense": """Paper A's autoencoder (Alslman et al. 2022, Table 2) without its two dense layers, which the paper calls a thing for
+display only, for {title}: 57,184 parameters in the encoder, 66,403 in the decoder, a latent of 32 channels.""",
+    "ae224-twopool": """Paper A's autoencoder (Alslman et al. 2022, Table 2) with a second max pooling and a second upsampling, for
+{title}: 57,283 parameters in the encoder, 58,063 in the decoder, a latent of a quarter of the side.""",
+}
+PURPOSES = {
+    "research": "It is for **research** (`purpose`): only a request that names it gets it, both ends must allow it, and what it gives is marked.",
+    "denoising": """It is for **denoising** (`purpose`): it takes noise away, so what it gives is no copy of what was sent. Only a request that
+names it gets it, both ends must allow it, and what it gives is marked.""",
+}
+UNSERVED = "Its latent has more channels than the entropy coder takes, so there is no model to serve: the folder holds the two halves alone."
 
 
 def figures_table(rows: list[dict]) -> str:
@@ -77,7 +92,7 @@ def kept_figures(card_file: Path, training: dict) -> str | None:
     if not card_file.is_file():
         return None
     text = card_file.read_text()
-    if training["decoder_digest"] not in text or FIGURES not in text or TRAINING not in text:
+    if training.get("decoder_digest", "no digest") not in text or FIGURES not in text or TRAINING not in text:
         return None
     return text[text.index(FIGURES) + len(FIGURES) : text.index(TRAINING)]
 
@@ -102,13 +117,8 @@ def choice(config: dict) -> str:
 def course(training: dict) -> str:
     """How long, how often, and what was changed on the way."""
     config = described(training)
-    epochs = training["steps_trained"] * int(config["schedule.batch"]) / training["training_pictures"]
-    took = f", {training['seconds'] / 60:.0f} minutes" if training.get("seconds") else ""
-    lines = f"""{training["training_pictures"]} pictures for training, {training["validation_pictures"]} for validation ({config["data.validation_percent"]} % by a hash of the name, from
-the training split; pictures of the test split neither train nor validate). {training["steps_trained"]} steps of {config["schedule.batch"]} crops of
-{config["crops.size"]}x{config["crops.size"]}, about {epochs:.0f} epochs{took}; Adamax, mean square error, then additive uniform noise for rounding and a
-rate term under the context model and a small SSIM term; weights averaged exponentially; seed {config["schedule.seed"]}. Again: `make train MODEL={training["model"]} DATA=…`.
-"""
+    recipe = printed_course if config.get("schedule.recipe") == "printed" else rate_course
+    lines = recipe(training, config)
     if training.get("note"):
         lines += f"\n{training['note']}\n"
     if training.get("changes"):
@@ -116,6 +126,65 @@ rate term under the context model and a small SSIM term; weights averaged expone
     if training.get("left_out"):
         lines += f"\nLeft out: {', '.join(p['path'] + ' (' + p['why'] + ')' for p in training['left_out'])}.\n"
     return lines
+
+
+def printed_course(training: dict, config: dict) -> str:
+    took = f", {training['seconds'] / 60:.0f} minutes" if training.get("seconds") else ""
+    side = config["schedule.side"]
+    return f"""The recipe that the paper prints: {training["training_pictures"]} pictures for training, {training["validation_pictures"]} for validation ({config["data.validation_percent"]} % by a hash of the name, from
+the training split; pictures of the test split neither train nor validate), whole and scaled to {side}x{side}. {config["schedule.epochs"]} epochs in
+batches of {config["schedule.batch"]}, {training["steps_trained"]} steps{took}; Adamax at a constant {config["schedule.learning_rate"]:g}, mean square error and nothing else: no quantisation noise, no rate,
+no augmentation, no average of weights. Random weights as Keras draws them, seed {config["schedule.seed"]}. Again: `make train MODEL={training["model"]} DATA=…`.
+"""
+
+
+def rate_course(training: dict, config: dict) -> str:
+    epochs = training["steps_trained"] * int(config["schedule.batch"]) / training["training_pictures"]
+    took = f", {training['seconds'] / 60:.0f} minutes" if training.get("seconds") else ""
+    begun = f" The weights of `{config['start']}` stood at the beginning." if config.get("start") else ""
+    shown = ""
+    if config.get("noise.share"):
+        levels = ", ".join(f"{NOISES[kind]} {config[f'noise.{kind}']:g}" for kind in NOISES if config.get(f"noise.{kind}"))
+        shown = f"\n{config['noise.share']:.0%} of the crops entered with one noise of a level up to {config['noise.spread']:g} times lower or higher than these ({levels}), and were compared with the clean crop."
+    plain = "mean square error, then additive" if config.get("schedule.plain_share", 1) else "mean square error, additive"
+    return f"""{training["training_pictures"]} pictures for training, {training["validation_pictures"]} for validation ({config["data.validation_percent"]} % by a hash of the name, from
+the training split; pictures of the test split neither train nor validate). {training["steps_trained"]} steps of {config["schedule.batch"]} crops of
+{config["crops.size"]}x{config["crops.size"]}, about {epochs:.0f} epochs{took}; Adamax, {plain} uniform noise for rounding and a
+rate term under the context model and a small SSIM term; weights averaged exponentially; seed {config["schedule.seed"]}. Again: `make train MODEL={training["model"]} DATA=…`.{begun}{shown}
+"""
+
+
+def denoising_table(training: dict) -> str:
+    """SSIM and MSE with the clean validation pictures, by noise; empty for other nets."""
+    if "denoising" not in training:
+        return ""
+    lines = [
+        "",
+        f"Noise on the validation pictures, scaled to 224x224, at the levels above; structural similarity and mean square error (0..1) with the clean picture, of the noisy picture, of this net's output and of `{described(training)['start']}`'s:",
+        "",
+        "| noise | level | SSIM noisy | SSIM output | SSIM plain net | MSE noisy | MSE output | MSE plain net |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for kind, row in training["denoising"].items():
+        cells = [f"{row[way][key]:{form}}" if way in row else "–" for key, form in (("ssim", ".4f"), ("mse", ".6f")) for way in ("noisy", "output", "start")]
+        lines.append(f"| {NOISES[kind]} | {row['level']:.3g} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def validation_heading(training: dict, config: dict) -> str:
+    """What the table of validation figures holds."""
+    if config.get("purpose", "product") == "product":
+        return f"""Validation by precision of the two halves (encoder/decoder; an int8 half ships where it loses at most {config.get("quantiser.int8_tolerance_db", 0.15):g} dB; shipped: encoder
+{training["kind"]["encoder"]}, decoder {training["kind"]["decoder"]}):"""
+    size = f" at {config['schedule.side']}x{config['schedule.side']}" if config.get("schedule.recipe") == "printed" else ""
+    lines = f"Validation{size}, both halves in f32; `f32/f32` with the latent quantised and coded, `f32 latent` with the latent as it leaves the encoder:"
+    if "largest_channel" in (last := last_validation(training)):
+        lines += f"\n(The largest channel of a pixel is the original's in {last['largest_channel']:.0%}: what Keras calls accuracy. The paper says 83 %.)"
+    return lines
+
+
+def last_validation(training: dict) -> dict:
+    return next((row["validation"] for row in reversed(training["history"]) if "validation" in row), {})
 
 
 def card(training: dict, figures: str | None) -> str:
@@ -126,12 +195,12 @@ def card(training: dict, figures: str | None) -> str:
         f"| {name} | {row['ssim']:.4f} | {row['psnr_db']:.2f} | {row['bpp']:.3f} |" for name, row in training["validation"].items()
     )
     pictures = "\n".join(f"| {p['path']} | {p['licence']} | {p['sha256']} |" for p in training["pictures"])
-    most = config.get("quantiser.int8_tolerance_db", 0.15)
+    net = NETS[config.get("family", "ae224")].format(title=config["title"])
+    digest = f"Decoder digest `{training['decoder_digest']}`." if "decoder_digest" in training else UNSERVED
     return f"""# {model}
 
-Paper A's autoencoder (Alslman et al. 2022, Table 2) to the letter, for {config["title"]}: 57,283 parameters in
-the encoder, 58,063 in the decoder. Decoder digest `{training["decoder_digest"]}`.
-{choice(config)}
+{net} {digest}
+{PURPOSES.get(config.get("purpose"), choice(config))}
 
 **Not for** {config["not_for"]}
 SSIM and PSNR are no evidence of diagnostic adequacy. The decoder is `{training["kind"]["decoder"]}` and not declared bit-identical
@@ -140,13 +209,12 @@ across processors (`certified = false`).
 {FIGURES}{figures or UNMEASURED.format(model=model)}{TRAINING}{course(training)}
 ![Loss, rate, and SSIM and PSNR of the validation pictures over the steps](curves.png)
 
-Validation by precision of the two halves (encoder/decoder; an int8 half ships where it loses at most {most:g} dB; shipped: encoder
-{training["kind"]["encoder"]}, decoder {training["kind"]["decoder"]}):
+{validation_heading(training, config)}
 
 | halves | SSIM | PSNR dB | bits per pixel |
 |---|---|---|---|
 {validation}
-
+{denoising_table(training)}
 ## Pictures
 {chr(10).join(f"- {n} from {config['data.attribution'].get(s, s)}" for s, n in sorted(sources.items()))}
 

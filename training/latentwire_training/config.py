@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-FAMILIES = ("ae224",)
+FAMILIES = ("ae224", "ae224-nodense", "ae224-twopool")
+PURPOSES = ("product", "research", "denoising")
+RECIPES = ("rate", "printed")
 MODALITIES = ("fundus", "chest", "brain", "other")
 CHOICES = ("by-trial", "by-name")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -67,6 +69,7 @@ class Crops:
 class Schedule:
     """[schedule]: how long, how fast."""
 
+    recipe: str = "rate"
     steps: int = field(default=8000, metadata=between(1, 10_000_000))
     batch: int = field(default=8, metadata=between(1, 1024))
     learning_rate: float = field(default=3e-3, metadata=between(1e-7, 1.0))
@@ -75,6 +78,26 @@ class Schedule:
     seed: int = field(default=1, metadata=between(0, 2**31 - 1))
     validate_every: int = field(default=500, metadata=between(1, 10_000_000))
     checkpoint_every: int = field(default=200, metadata=between(1, 10_000_000))
+    epochs: int = field(default=60, metadata=between(1, 100_000))
+    side: int = field(default=224, metadata=between(32, 1024))
+
+
+@dataclass(frozen=True)
+class Noise:
+    """[noise]: what a denoising net is shown beside clean pictures; the target is the clean picture."""
+
+    share: float = field(default=0.0, metadata=between(0, 0.95))
+    salt_and_pepper: float = field(default=0.0, metadata=between(0, 1))
+    speckle: float = field(default=0.0, metadata=between(0, 10_000))
+    poisson: float = field(default=0.0, metadata=between(0, 100))
+    gaussian: float = field(default=0.0, metadata=between(0, 100))
+    spread: float = field(default=3.0, metadata=between(1, 100))
+
+    @property
+    def levels(self) -> dict[str, float]:
+        """The kinds that are used, with the level round which training varies."""
+        kinds = ("salt_and_pepper", "speckle", "poisson", "gaussian")
+        return {kind: getattr(self, kind) for kind in kinds if getattr(self, kind) > 0}
 
 
 @dataclass(frozen=True)
@@ -104,6 +127,8 @@ class Config:
     not_for: str
     data: Data
     family: str = "ae224"
+    purpose: str = "product"
+    start: str = ""
     modality: str = "other"
     label: str = ""
     choose: str = "by-trial"
@@ -111,6 +136,7 @@ class Config:
     weights_licence: str = "Apache-2.0 OR MIT"
     crops: Crops = field(default_factory=Crops)
     schedule: Schedule = field(default_factory=Schedule)
+    noise: Noise = field(default_factory=Noise)
     rate: Rate = field(default_factory=Rate)
     quantiser: Quantiser = field(default_factory=Quantiser)
 
@@ -157,6 +183,8 @@ def read(path: Path, **overrides: int) -> Config:
     config = _section(path, Config, table, "")
     changed = {key: value for key, value in overrides.items() if value is not None}
     if changed:
+        if config.schedule.recipe == "printed":
+            raise ConfigError(f"{path}: recipe \"printed\" goes by whole epochs: change `schedule.epochs` instead of passing STEPS=")
         merged = {**dataclasses.asdict(config.schedule), **changed}
         config = dataclasses.replace(config, schedule=_section(path, Schedule, merged, "schedule"))
     _check(path, config)
@@ -225,6 +253,10 @@ def _check(path: Path, c: Config) -> None:
     need(c.family in FAMILIES, "family", f"must be one of {', '.join(FAMILIES)}: the trainer knows no other net, found {c.family!r}")
     need(c.modality in MODALITIES, "modality", f"must be one of {', '.join(MODALITIES)} (a kind of your own is `other` with a `label`), found {c.modality!r}")
     need(c.choose in CHOICES, "choose", f"must be one of {', '.join(CHOICES)}, found {c.choose!r}")
+    need(c.purpose in PURPOSES, "purpose", f"must be one of {', '.join(PURPOSES)}, found {c.purpose!r}")
+    if c.purpose != "product":
+        need(c.choose == "by-name", "choose", f"must be by-name where `purpose` is {c.purpose!r}: the services use such a model only for a request that names it")
+        need(not c.dicom_modalities, "dicom_modalities", f"must be empty where `purpose` is {c.purpose!r}: no DICOM header may ask for such a model")
     need(not c.label or NAME.fullmatch(c.label), "label", f"must be like an id, for example \"ultrasound\", found {c.label!r}")
     need(bool(c.label) or c.modality != "other", "label", "is missing: a model with modality \"other\" says in a word what it is for")
     need(bool(c.title.strip()), "title", "must say in a few words what the pictures show")
@@ -243,5 +275,18 @@ def _check(path: Path, c: Config) -> None:
     for key, pair in (("crops.scale", c.crops.scale), ("crops.contrast", c.crops.contrast)):
         need(len(pair) == 2 and pair[0] <= pair[1], key, f"must be [least, largest], found {pair!r}")
     need(c.crops.size % 2 == 0, "crops.size", f"must be even: the latent has half the side, found {c.crops.size}")
+    recipe = c.schedule.recipe
+    need(recipe in RECIPES, "schedule.recipe", f"must be one of {', '.join(RECIPES)}, found {recipe!r}")
+    need(c.schedule.side % 4 == 0, "schedule.side", f"must be a multiple of 4, the largest stride, found {c.schedule.side}")
+    if recipe == "printed":
+        need(c.purpose != "product", "purpose", "must not be \"product\" with recipe \"printed\": such a net is trained without quantisation and without a rate")
+        need(c.noise.share == 0, "noise.share", "must be 0 with recipe \"printed\": it trains on the pictures as they are")
+        need(not c.start, "start", "must be empty with recipe \"printed\": it begins with random weights")
+    else:
+        need(c.family == "ae224", "family", f"{c.family!r} is trained by recipe \"printed\" only: set `schedule.recipe`")
+    need(not c.start or NAME.fullmatch(c.start) or "/" in c.start, "start", f"must be the id of a model in models/, or a path with a `/`, found {c.start!r}")
+    need(c.noise.share == 0 or bool(c.noise.levels), "noise.share", "needs at least one noise with a level above 0")
+    need(bool(c.noise.share) == (c.purpose == "denoising"), "noise.share",
+         "must be above 0 where `purpose` is \"denoising\", and nowhere else: a net that was trained to take noise away is no product's net")
     shares = c.schedule.plain_share + c.schedule.rounded_share
     need(shares <= 0.95, "schedule.plain_share", f"and `schedule.rounded_share` must leave steps between them: their sum is {shares:g}, above 0.95")

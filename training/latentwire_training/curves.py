@@ -21,6 +21,9 @@ BLUE, RED, GREEN, GREY = "#1f5fa8", "#b3331f", "#2c7d3f", "#666666"
 
 def draw(history: list[dict], target: Path | BinaryIO, title: str, rate_target: float | None = None, phases: tuple[float, float] | None = None) -> None:
     """Writes the curves of `history` (training.json) to `target`. `phases`: steps at which noise, and rounding, began."""
+    if any("epoch" in row for row in history):
+        _draw_epochs(history, target, title)
+        return
     steps = [row for row in history if "mse" in row]
     checks = [(row["step"], row["validation"]) for row in history if "validation" in row]
     figure, axes = plt.subplots(1, 3, figsize=(13, 3.9), layout="constrained")
@@ -60,6 +63,31 @@ def draw(history: list[dict], target: Path | BinaryIO, title: str, rate_target: 
     for axis in (loss, rate):
         if axis.get_legend_handles_labels()[0]:
             axis.legend(fontsize=8, loc="upper right")
+    figure.savefig(target, dpi=90, metadata={"Software": None})
+    plt.close(figure)
+
+
+def _draw_epochs(history: list[dict], target: Path | BinaryIO, title: str) -> None:
+    """The recipe that goes by epochs: loss of training and validation (paper A, Figure 5), and what validation showed."""
+    trained = [row for row in history if "epoch" in row]
+    each = trained[0]["step"] // trained[0]["epoch"]
+    checks = [(row["step"] / each, row["validation"]) for row in history if "validation" in row]
+    figure, (loss, quality) = plt.subplots(1, 2, figsize=(10, 3.9), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    loss.plot([row["epoch"] for row in trained], [row["loss"] for row in trained], color=BLUE, lw=1.2, label="training")
+    loss.plot([e for e, _ in checks], [v["loss"] for _, v in checks], color=RED, lw=1.2, label="validation")
+    loss.set(title="Loss: mean square error", ylabel="pixels in 0..1", yscale="log")
+    loss.legend(fontsize=8, loc="upper right")
+    quality.plot([e for e, _ in checks], [v["ssim"] for _, v in checks], color=GREEN, lw=1.2)
+    quality.set_ylabel("SSIM", color=GREEN)
+    quality.set(title="Validation")
+    decibel = quality.twinx()
+    decibel.plot([e for e, _ in checks], [v["psnr_db"] for _, v in checks], color=RED, lw=1.2)
+    decibel.set_ylabel("PSNR, dB", color=RED)
+    for axis in (loss, quality):
+        axis.set_xlabel("epoch")
+        axis.set_xlim(0, trained[-1]["epoch"] * 1.02)
+        axis.grid(True, alpha=0.25)
     figure.savefig(target, dpi=90, metadata={"Software": None})
     plt.close(figure)
 

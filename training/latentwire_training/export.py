@@ -1,6 +1,8 @@
 """Write `models/<id>/` from a trained net: ONNX halves, integer tables, `decode.toml`, `manifest.toml`, curves, model card.
 
-An int8 half ships where the validation pictures lose at most `quantiser.int8_tolerance_db` against f32; the card states both.
+An int8 half of a product's net ships where the validation pictures lose at most `quantiser.int8_tolerance_db` against f32; the card
+states both. Nets for research and denoising ship in f32. A family with more latent channels than the entropy coder takes is written
+as its two halves, card and curves alone: services pass such a folder over.
 """
 
 from __future__ import annotations
@@ -10,33 +12,27 @@ import hashlib
 import io
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
-from PIL import Image
 
-from . import card, curves, graphs, tables
+from . import card, curves, denoising, graphs, tables
 from .config import Config, Quantiser
-from .pictures import Picture, Pictures
+from .noise import noisy_planes
+from .pictures import Picture, Pictures, padded, scaled
 from .quality import measure
 from .trainer import Trainer
 
 TILE, HALO = 1024, 32
+MOST_CHANNELS = 16  # of a latent that the entropy coder takes
 CALIBRATION_PIXELS = 16 << 20  # of all calibration pictures together: the tables take about 150 bytes of memory a pixel
 
 
 def weights(module: torch.nn.Module) -> graphs.Weights:
     return {k: v.detach().float().contiguous().numpy() for k, v in module.state_dict().items()}
-
-
-def padded(picture: Picture) -> np.ndarray:
-    height, width = picture.pixels.shape[:2]
-    pixels = np.pad(picture.pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    return pixels.transpose(2, 0, 1)[None].astype(np.float32) / 255.0
 
 
 def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
@@ -76,14 +72,25 @@ def to_picture(output: np.ndarray, picture: Picture) -> np.ndarray:
     return np.clip(np.rint(value * 255.0), 0, 255).astype(np.uint8)
 
 
-def evaluate(encoder, decoder, steps: np.ndarray, channels: list[tables.Channel], pictures: list[Picture]) -> dict:
+def evaluate(encoder, decoder, steps: np.ndarray, channels: list[tables.Channel], pictures: list[Picture], stride: int = 2) -> dict:
     """Mean figures of ONNX halves on whole pictures, bits counted by the integer tables."""
     rows = []
     for picture in pictures:
-        latent = encoder.run(None, {"pixels": padded(picture)})[0]
+        latent = encoder.run(None, {"pixels": padded(picture, stride)})[0]
         q = np.rint(latent[0] / steps[:, None, None]).astype(np.int64)
         output = decoder.run(None, {"latent": (q[None] * steps[None, :, None, None]).astype(np.float32)})[0]
         bits = count_bits(channels, q) / (picture.pixels.shape[0] * picture.pixels.shape[1])
+        rows.append({**measure(picture.pixels, to_picture(output, picture), picture.grey), "bpp": bits})
+    return {k: float(np.mean([row[k] for row in rows])) for k in rows[0]}
+
+
+def evaluate_unquantised(encoder, decoder, pictures: list[Picture], stride: int) -> dict:
+    """The same with the f32 latent, at 32 bits a value."""
+    rows = []
+    for picture in pictures:
+        latent = encoder.run(None, {"pixels": padded(picture, stride)})[0]
+        output = decoder.run(None, {"latent": latent})[0]
+        bits = 32 * latent.size / (picture.pixels.shape[0] * picture.pixels.shape[1])
         rows.append({**measure(picture.pixels, to_picture(output, picture), picture.grey), "bpp": bits})
     return {k: float(np.mean([row[k] for row in rows])) for k in rows[0]}
 
@@ -102,20 +109,16 @@ def count_bits(channels: list[tables.Channel], q: np.ndarray) -> float:
     return float(bits)
 
 
-def scaled(picture: Picture, side: int) -> Picture:
-    image = Image.fromarray(picture.pixels).resize((side, side), Image.Resampling.LANCZOS)
-    return replace(picture, pixels=np.asarray(image))
-
-
 @torch.no_grad()
-def step_factor(encoder, decoder, trained: np.ndarray, pictures: list[Picture], options: Quantiser) -> float:
+def step_factor(encoder, decoder, trained: np.ndarray, pictures: list[Picture], options: Quantiser, stride: int = 2) -> float:
     """Largest factor of the trained steps, in steps of 5 %, at which the mean validation SSIM still reaches both targets.
 
     Found by halving: SSIM falls as the steps grow. Factor 1 stands where even that misses a target.
     """
-    small = [scaled(picture, 224) for picture in pictures]
-    sets = [("at 224x224", small, options.validation_ssim_224), ("at native size", pictures, options.validation_ssim)]
-    latents = [[encoder(torch.from_numpy(padded(p))) for p in chosen] for _, chosen, _ in sets]
+    sets = [("at native size", pictures, options.validation_ssim)]
+    if options.validation_ssim_224 > 0:  # 0: the recipe has one size
+        sets.insert(0, ("at 224x224", [scaled(picture, 224) for picture in pictures], options.validation_ssim_224))
+    latents = [[encoder(torch.from_numpy(padded(p, stride))) for p in chosen] for _, chosen, _ in sets]
 
     def reaches(factor: float) -> bool:
         step = torch.from_numpy(np.float32(trained * factor))[None, :, None, None]
@@ -141,11 +144,12 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def decode_toml(decoder: bytes, table_bytes: bytes, steps: np.ndarray) -> bytes:
+def decode_toml(config: Config, decoder: bytes, table_bytes: bytes, steps: np.ndarray, stride: int) -> bytes:
+    purpose = "" if config.purpose == "product" else f'purpose = "{config.purpose}"\n'
     return f"""# What decoding needs; SHA-256 of this file's bytes is the decoder digest (docs/BITSTREAM.md).
 bitstream = 1
-family = "ae224"
-
+family = "{config.family}"
+{purpose}
 [decoder]
 file = "decoder.onnx"
 sha256 = "{sha256(decoder)}"
@@ -158,8 +162,8 @@ file = "tables.bin"
 sha256 = "{sha256(table_bytes)}"
 
 [latent]
-channels = 3
-stride = 2
+channels = {len(steps)}
+stride = {stride}
 steps = [{", ".join(repr(float(np.float32(s))) for s in steps)}]
 
 [pixels]
@@ -190,32 +194,46 @@ def calibration_pictures(training: list[Picture]) -> list[Picture]:
     return training[:: max(1, len(training) // 60, math.ceil(pixels / CALIBRATION_PIXELS))]
 
 
+def calibration_inputs(config: Config, training: list[Picture], stride: int) -> list[np.ndarray]:
+    """Calibration pictures as the encoder sees them; for a denoising net, every other one with a noise."""
+    inputs = [padded(p, stride) for p in calibration_pictures(training)]
+    rng = np.random.default_rng(config.schedule.seed)
+    levels = list(config.noise.levels.items())
+    if config.noise.share:
+        for place, i in enumerate(range(1, len(inputs), 2)):
+            inputs[i] = noisy_planes(inputs[i][0], *levels[place % len(levels)], rng)[None]
+    return inputs
+
+
 def calibrated(trainer: Trainer, encoder, steps: np.ndarray, inputs: list[np.ndarray]) -> tuple[list[tables.Channel], list[np.ndarray]]:
     """The integer context model, fitted to the latents of training pictures, and those latents as the decoder gets them."""
     step = torch.from_numpy(steps)[None, :, None, None]
     with torch.no_grad():
         latents = [encoder(torch.from_numpy(x)) for x in inputs]
         decoded = [((y / step).round() * step).numpy() for y in latents]
+    trainer.fit_context(latents, steps)
     integers = [np.rint(y[0].numpy() / (steps * f)[:, None, None]).astype(np.int64) for y in latents for f in (1.0, 0.5, 2.5)]
     channels = tables.integer_channels(trainer.context)
     tables.calibrate(channels, integers)
     return channels, decoded
 
 
-def precisions(encoder, decoder, inputs: list[np.ndarray], decoded: list[np.ndarray]) -> dict[str, dict[str, onnx.ModelProto]]:
-    """Both halves, in f32 and in int8."""
+def precisions(trainer: Trainer, encoder, decoder, inputs: list[np.ndarray], decoded: list[np.ndarray]) -> dict[str, dict[str, onnx.ModelProto]]:
+    """Both halves in f32, and those of a product's net in int8 as well."""
     few = slice(None, None, max(1, len(inputs) // 16))
-    encoder_weights, decoder_weights = weights(encoder), weights(decoder)
-    return {
-        "encoder": {
-            "f32": graphs.encoder_f32(encoder_weights),
-            "int8": graphs.encoder_int8(encoder_weights, activation_ranges(encoder, inputs[few])),
-        },
-        "decoder": {
-            "f32": graphs.decoder_f32(decoder_weights),
-            "int8": graphs.decoder_int8(decoder_weights, activation_ranges(decoder, decoded[few])),
-        },
-    }
+    encoder_weights, decoder_weights, pools = weights(encoder), weights(decoder), trainer.family.pools
+    halves = {"encoder": {"f32": graphs.encoder_f32(encoder_weights, pools)}, "decoder": {"f32": graphs.decoder_f32(decoder_weights, pools)}}
+    if trainer.config.purpose == "product":
+        halves["encoder"]["int8"] = graphs.encoder_int8(encoder_weights, activation_ranges(encoder, inputs[few]))
+        halves["decoder"]["int8"] = graphs.decoder_int8(decoder_weights, activation_ranges(decoder, decoded[few]))
+    return halves
+
+
+def chosen_precisions(figures: dict[str, dict], most_db: float) -> dict[str, str]:
+    """int8 for a half that has it and loses at most so much against f32."""
+    reference = figures["f32/f32"]["psnr_db"]
+    alone = {"encoder": "int8/f32", "decoder": "f32/int8"}
+    return {half: "int8" if pair in figures and reference - figures[pair]["psnr_db"] <= most_db else "f32" for half, pair in alone.items()}
 
 
 def export(trainer: Trainer, pictures: Pictures, models: Path) -> Path:
@@ -223,58 +241,82 @@ def export(trainer: Trainer, pictures: Pictures, models: Path) -> Path:
     config = trainer.config
     print(f"exporting {config.id} with the figures of {len(pictures.validation)} validation pictures", flush=True)
     encoder, decoder = trainer.averaged()
-    trained = trainer.log_step.exp().numpy()
-    factor = step_factor(encoder, decoder, trained, pictures.validation, config.quantiser)
-    steps = np.float32(trained * factor)
-    inputs = [padded(p) for p in calibration_pictures(pictures.training)]
-    print(f"  entropy tables from {len(inputs)} training pictures", flush=True)
-    channels, decoded = calibrated(trainer, encoder, steps, inputs)
-    table_bytes = tables.serialise(channels)
-    halves = precisions(encoder, decoder, inputs, decoded)
-    sessions = {half: {kind: session(model) for kind, model in kinds.items()} for half, kinds in halves.items()}
-    figures = {}
-    for e, d in (("f32", "f32"), ("int8", "f32"), ("f32", "int8"), ("int8", "int8")):
-        row = evaluate(sessions["encoder"][e], sessions["decoder"][d], steps, channels, pictures.validation)
-        print(f"  {e}/{d} (encoder/decoder): SSIM {row['ssim']:.4f}, PSNR {row['psnr_db']:.2f} dB, {row['bpp']:.3f} bpp", flush=True)
-        figures[f"{e}/{d}"] = row
-    reference, most = figures["f32/f32"]["psnr_db"], config.quantiser.int8_tolerance_db
-    kind = {
-        "encoder": "int8" if reference - figures["int8/f32"]["psnr_db"] <= most else "f32",
-        "decoder": "int8" if reference - figures["f32/int8"]["psnr_db"] <= most else "f32",
-    }
-    files = {f"{half}.onnx": halves[half][kind[half]].SerializeToString() for half in halves}
-    decode = decode_toml(files["decoder.onnx"], table_bytes, steps)
-    training = {
-        "model": config.id,
-        "kind": kind,
-        "steps_trained": trainer.step,
-        "step_factor": factor,
-        "config": config.flat(),
-        "changes": trainer.changes,
-        "seconds": round(trainer.seconds, 1),
-        "validation": figures,
-        "training_pictures": len(pictures.training),
-        "validation_pictures": len(pictures.validation),
-        "left_out": [{"path": path, "why": why} for path, why in pictures.left_out],
-        "licences": sorted({p.licence for p in pictures.training + pictures.validation}),
-        "decoder_digest": sha256(decode),
-        "pictures": [{"path": p.path, "licence": p.licence, "sha256": p.sha256} for p in pictures.training + pictures.validation],
-        "history": trainer.history,
-    }
+    shown = trainer.as_trained(pictures)
+    training = described(trainer, pictures)
+    if trainer.family.latent_channels > MOST_CHANNELS:
+        files = unserved(trainer, encoder, decoder, shown, training)
+    else:
+        files = served(trainer, encoder, decoder, shown, training)
     folder = models / config.id
     picture = io.BytesIO()
     curves.draw_for(training, picture)
     files |= {
         "curves.png": picture.getvalue(),
         "CARD.md": card.card(training, card.kept_figures(folder / "CARD.md", training)).encode(),
-        "tables.bin": table_bytes,
-        "decode.toml": decode,
-        "manifest.toml": manifest_toml(config, decode, files["encoder.onnx"]).encode(),
         "training.json": (json.dumps(training, indent=1) + "\n").encode(),
     }
     write_folder(folder, files)
-    print(f"wrote {folder}: encoder {kind['encoder']}, decoder {kind['decoder']}, decoder digest {sha256(decode)[:16]}…")
+    digest = f", decoder digest {training['decoder_digest'][:16]}…" if "decoder_digest" in training else ", the two halves alone"
+    print(f"wrote {folder}: encoder {training['kind']['encoder']}, decoder {training['kind']['decoder']}{digest}")
     return folder
+
+
+def described(trainer: Trainer, pictures: Pictures) -> dict:
+    """What `training.json` says of the training itself."""
+    return {
+        "model": trainer.config.id,
+        "steps_trained": trainer.step,
+        "config": trainer.config.flat(),
+        "changes": trainer.changes,
+        "seconds": round(trainer.seconds, 1),
+        "training_pictures": len(pictures.training),
+        "validation_pictures": len(pictures.validation),
+        "left_out": [{"path": path, "why": why} for path, why in pictures.left_out],
+        "licences": sorted({p.licence for p in pictures.training + pictures.validation}),
+        "pictures": [{"path": p.path, "licence": p.licence, "sha256": p.sha256} for p in pictures.training + pictures.validation],
+        "history": trainer.history,
+    }
+
+
+def unserved(trainer: Trainer, encoder, decoder, shown: Pictures, training: dict) -> dict[str, bytes]:
+    """The two halves in f32 of a net whose latent is never coded; adds the figures to `training`."""
+    halves = precisions(trainer, encoder, decoder, [], [])
+    files = {f"{half}.onnx": kinds["f32"].SerializeToString() for half, kinds in halves.items()}
+    training["kind"] = {half: "f32" for half in halves}
+    training["validation"] = {"f32 latent": evaluate_unquantised(*(session(halves[h]["f32"]) for h in halves), shown.validation, trainer.family.stride)}
+    return files
+
+
+def served(trainer: Trainer, encoder, decoder, shown: Pictures, training: dict) -> dict[str, bytes]:
+    """All files that services read; adds figures, precisions and digest to `training`."""
+    config, stride = trainer.config, trainer.family.stride
+    options = trainer.before_export(encoder, decoder, shown)
+    trained = trainer.log_step.exp().numpy()
+    factor = step_factor(encoder, decoder, trained, shown.validation, options, stride)
+    steps = np.float32(trained * factor)
+    inputs = calibration_inputs(config, shown.training, stride)
+    print(f"  entropy tables from {len(inputs)} training pictures", flush=True)
+    channels, decoded = calibrated(trainer, encoder, steps, inputs)
+    table_bytes = tables.serialise(channels)
+    halves = precisions(trainer, encoder, decoder, inputs, decoded)
+    sessions = {half: {kind: session(model) for kind, model in kinds.items()} for half, kinds in halves.items()}
+    figures = {}
+    for e, d in (("f32", "f32"), ("int8", "f32"), ("f32", "int8"), ("int8", "int8")):
+        if e in sessions["encoder"] and d in sessions["decoder"]:
+            row = evaluate(sessions["encoder"][e], sessions["decoder"][d], steps, channels, shown.validation, stride)
+            print(f"  {e}/{d} (encoder/decoder): SSIM {row['ssim']:.4f}, PSNR {row['psnr_db']:.2f} dB, {row['bpp']:.3f} bpp", flush=True)
+            figures[f"{e}/{d}"] = row
+    kind = chosen_precisions(figures, config.quantiser.int8_tolerance_db)
+    if config.purpose != "product":
+        f32 = (sessions["encoder"]["f32"], sessions["decoder"]["f32"])
+        figures["f32 latent"] = evaluate_unquantised(*f32, shown.validation, stride)
+        if config.purpose == "denoising":
+            training["denoising"] = denoising.figures(*f32, steps, config, shown.validation)
+    files = {f"{half}.onnx": halves[half][kind[half]].SerializeToString() for half in halves}
+    decode = decode_toml(config, files["decoder.onnx"], table_bytes, steps, stride)
+    training |= {"kind": kind, "step_factor": factor, "validation": figures, "decoder_digest": sha256(decode)}
+    files |= {"tables.bin": table_bytes, "decode.toml": decode, "manifest.toml": manifest_toml(config, decode, files["encoder.onnx"]).encode()}
+    return files
 
 
 def write_folder(folder: Path, files: dict[str, bytes]) -> None:

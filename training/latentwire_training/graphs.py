@@ -82,32 +82,42 @@ Weights = dict[str, np.ndarray]
 Ranges = dict[str, float]  # largest activation after each ReLU, for the int8 graphs
 
 
-def encoder_f32(w: Weights) -> onnx.ModelProto:
+def encoder_f32(w: Weights, pools: int = 1) -> onnx.ModelProto:
+    """Without dense weights in `w`, the third convolution's 32 channels are the latent."""
     g = Graph()
     x = g.node("Relu", [g.conv("pixels", "conv1", w["conv1.weight"], w["conv1.bias"])])
     x = g.node("MaxPool", [x], kernel_shape=[2, 2], strides=[2, 2])
     x = g.node("Relu", [g.conv(x, "conv2", w["conv2.weight"], w["conv2.bias"])])
-    x = g.node("Relu", [g.conv(x, "conv3", w["conv3.weight"], w["conv3.bias"])])
-    g.conv(x, "dense", w["dense.weight"], w["dense.bias"], output="latent")
-    return g.model("ae224-encoder", ("pixels", 3), ("latent", 3))
+    if pools == 2:
+        x = g.node("MaxPool", [x], kernel_shape=[2, 2], strides=[2, 2])
+    dense = "dense.weight" in w
+    x = g.node("Relu", [g.conv(x, "conv3", w["conv3.weight"], w["conv3.bias"])], None if dense else "latent")
+    if dense:
+        g.conv(x, "dense", w["dense.weight"], w["dense.bias"], output="latent")
+    channels = w["dense.weight" if dense else "conv3.weight"].shape[0]
+    return g.model("ae224-encoder", ("pixels", 3), ("latent", channels))
 
 
-def upsample(g: Graph, x: str) -> str:
-    scales = g.constant("up.scales", np.array([1, 1, 2, 2], np.float32))
+def upsample(g: Graph, x: str, name: str = "up") -> str:
+    scales = g.constant(f"{name}.scales", np.array([1, 1, 2, 2], np.float32))
     return g.node(
         "Resize", [x, "", scales], mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
     )
 
 
-def decoder_f32(w: Weights) -> onnx.ModelProto:
+def decoder_f32(w: Weights, pools: int = 1) -> onnx.ModelProto:
     g = Graph()
-    x = g.conv("latent", "dense", w["dense.weight"], w["dense.bias"])
+    dense = "dense.weight" in w
+    x = g.conv("latent", "dense", w["dense.weight"], w["dense.bias"]) if dense else "latent"
     x = g.node("Relu", [g.conv(x, "conv1", w["conv1.weight"], w["conv1.bias"])])
     x = upsample(g, x)
     x = g.node("Relu", [g.conv(x, "conv2", w["conv2.weight"], w["conv2.bias"])])
+    if pools == 2:
+        x = upsample(g, x, "up2")
     x = g.node("Relu", [g.conv(x, "conv3", w["conv3.weight"], w["conv3.bias"])])
     g.conv(x, "out", w["out.weight"], w["out.bias"], output="pixels")
-    return g.model("ae224-decoder", ("latent", 3), ("pixels", 3))
+    channels = w["dense.weight" if dense else "conv1.weight"].shape[1]
+    return g.model("ae224-decoder", ("latent", channels), ("pixels", 3))
 
 
 def encoder_int8(w: Weights, ranges: Ranges) -> onnx.ModelProto:

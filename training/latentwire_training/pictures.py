@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from .config import Config, Crops
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 LARGEST_SHARE = 0.7  # of the machine's memory, for decoded pictures
+LEAST_SIDE = 8  # of a picture that is scaled, up if need be
 NAMED = 8  # left-out pictures that are named one by one
 
 
@@ -54,6 +55,19 @@ class Pictures:
         if len(self.left_out) > NAMED:
             lines.append(f"  and {len(self.left_out) - NAMED} more")
         return lines
+
+
+def scaled(picture: Picture, side: int) -> Picture:
+    """The same picture at side x side, whatever its shape was."""
+    image = Image.fromarray(picture.pixels).resize((side, side), Image.Resampling.LANCZOS)
+    return replace(picture, pixels=np.asarray(image))
+
+
+def padded(picture: Picture, stride: int = 2) -> np.ndarray:
+    """float32 [1, 3, H, W] in 0..1, edges repeated to the next multiples of `stride`."""
+    height, width = picture.pixels.shape[:2]
+    pixels = np.pad(picture.pixels, ((0, -height % stride), (0, -width % stride), (0, 0)), mode="edge")
+    return pixels.transpose(2, 0, 1)[None].astype(np.float32) / 255.0
 
 
 def source_of(path: str) -> str:
@@ -115,13 +129,17 @@ def _wanted(config: Config) -> str:
     return ", ".join(f"{folder}/train/" for folder in config.data.folders)
 
 
-def load(data: Path, config: Config) -> Pictures:
+def load(data: Path, config: Config, whole: bool = False) -> Pictures:
     """Reads the pictures and splits them by a hash of the name, so that the split is the same on every run.
 
-    A picture that cannot be read, is smaller than a crop, or lies in a test split as well, is left out and named; a run ends only where
-    too few remain.
+    `whole`: for a recipe that scales every picture to one size instead of cutting crops. Then no picture is too small for a crop, and the
+    share that validates is met exactly.
+
+    A picture that cannot be read, holds values that are no numbers, is of a single colour, is smaller than a crop, or lies in a test
+    split as well, is left out and named; a run ends only where too few remain.
     """
-    training, validation, left_out = [], [], []
+    found, left_out = [], []
+    least = LEAST_SIDE if whole else config.crops.size
     tested = _test_digests(data, config)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     held = 0
@@ -129,6 +147,8 @@ def load(data: Path, config: Config) -> Pictures:
         try:
             raw = (data / path).read_bytes()
             with Image.open(data / path) as image:
+                if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
+                    raise ValueError("it holds values that are no numbers (NaN) or infinite")
                 if image.mode.startswith(("I", "F")):
                     raise ValueError(f"mode {image.mode}, and training reads 8-bit pictures: convert it first")
                 grey = image.mode in ("L", "1")
@@ -139,8 +159,12 @@ def load(data: Path, config: Config) -> Pictures:
         except Exception as error:  # Pillow's readers raise of many kinds, and one broken file must not end a run
             left_out.append((path, f"cannot be read: {str(error).replace(str(data / path), 'the file')}"))
             continue
-        if min(pixels.shape[:2]) < config.crops.size:
-            left_out.append((path, f"{pixels.shape[1]}x{pixels.shape[0]} is smaller than a crop of {config.crops.size}x{config.crops.size}"))
+        if min(pixels.shape[:2]) < least:
+            what = "" if whole else "a crop of "
+            left_out.append((path, f"{pixels.shape[1]}x{pixels.shape[0]} is smaller than {what}{least}x{least}"))
+            continue
+        if (pixels == pixels[0, 0]).all():
+            left_out.append((path, "is of a single colour: there is nothing to learn from it"))
             continue
         digest = hashlib.sha256(raw).hexdigest()
         if digest in tested:
@@ -149,19 +173,29 @@ def load(data: Path, config: Config) -> Pictures:
         picture = Picture(path, licence, digest, pixels, grey)
         held += pixels.nbytes
         if held > LARGEST_SHARE * memory:
-            read = len(training) + len(validation) + 1
+            read = len(found) + 1
             raise SystemExit(f"{data}: the first {read} pictures take {held >> 20} MiB decoded, and this machine has {memory >> 20} MiB: shrink or cut them, or list fewer")
-        (validation if _draw(path) < config.data.validation_percent else training).append(picture)
-    found = Pictures(training, validation, left_out)
-    if len(training) + len(validation) < 2:
-        first = f"{data}: {len(training) + len(validation)} usable picture(s) of {config.id}, and training needs at least two, one of them to validate"
-        raise SystemExit("\n".join([first, *found.report_left_out()]))
+        found.append(picture)
+    if len(found) < 2:
+        first = f"{data}: {len(found)} usable picture(s) of {config.id}, and training needs at least two, one of them to validate"
+        raise SystemExit("\n".join([first, *Pictures([], [], left_out).report_left_out()]))
+    return Pictures(*_split(found, config.data.validation_percent, exact=whole), left_out)
+
+
+def _split(pictures: list[Picture], percent: int, exact: bool) -> tuple[list[Picture], list[Picture]]:
+    """(training, validation), both with at least one of the two or more pictures."""
+    if exact:
+        count = min(max(1, round(len(pictures) * percent / 100)), len(pictures) - 1)
+        chosen = {p.path for p in sorted(pictures, key=lambda p: (zlib.crc32(p.path.encode()), p.path))[:count]}
+        return [p for p in pictures if p.path not in chosen], [p for p in pictures if p.path in chosen]
+    training = [p for p in pictures if _draw(p.path) >= percent]
+    validation = [p for p in pictures if _draw(p.path) < percent]
     # Few pictures may all fall on one side: move the one nearest to the border.
     if not validation:
         validation.append(training.pop(min(range(len(training)), key=lambda i: _draw(training[i].path))))
     elif not training:
         training.append(validation.pop(max(range(len(validation)), key=lambda i: _draw(validation[i].path))))
-    return found
+    return training, validation
 
 
 def _draw(path: str) -> int:

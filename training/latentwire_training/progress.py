@@ -57,7 +57,8 @@ class Progress:
     @staticmethod
     def _figures(seen: dict[str, float], phase: str) -> str:
         rate = f", {seen['bpp']:.2f} bpp" if phase != "plain" else ""
-        return f"{phase}, loss {seen['loss']:.2e}, crops SSIM {seen['ssim']:.3f}{rate}"
+        ssim = f", crops SSIM {seen['ssim']:.3f}" if "ssim" in seen else ""
+        return f"{phase}, loss {seen['loss']:.2e}{ssim}{rate}"
 
     def _left(self) -> str:
         pace = (time.monotonic() - self.started) / max(1, self.step - self.first)

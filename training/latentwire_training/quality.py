@@ -20,6 +20,11 @@ def measure(original: np.ndarray, output: np.ndarray, grey: bool) -> dict:
 
 def structural_similarity(output: Tensor, target: Tensor) -> Tensor:
     """Mean SSIM of [N, C, H, W] in 0..1, scikit-image's default (7x7 uniform window, sample covariance), differentiable."""
+    return structural_similarities(output, target).mean()
+
+
+def structural_similarities(output: Tensor, target: Tensor) -> Tensor:
+    """The same of each picture: [N]."""
 
     def mean(x: Tensor) -> Tensor:  # sums of shifted slices: several times faster here than pooling
         h, w = x.shape[2] - 6, x.shape[3] - 6
@@ -33,4 +38,4 @@ def structural_similarity(output: Tensor, target: Tensor) -> Tensor:
     cov = unbias * (mean(output * target) - mu_x * mu_y)
     c1, c2 = 0.01**2, 0.03**2
     ssim = ((2 * mu_x * mu_y + c1) * (2 * cov + c2)) / ((mu_x * mu_x + mu_y * mu_y + c1) * (var_x + var_y + c2))
-    return ssim.mean()
+    return ssim.mean(dim=(1, 2, 3))

@@ -170,6 +170,38 @@ def calibrate(channels: list[Channel], latents: list[np.ndarray]) -> float:
     return bits / symbols
 
 
+def parse(data: bytes) -> list[Channel]:
+    """The context model of a `tables.bin`, without its probabilities. Raises `ValueError` where it is none."""
+    if data[:4] != b"LWTB" or len(data) < 8:
+        raise ValueError("tables.bin is not a table of this trainer")
+    version, count, _, fractions = struct.unpack_from("<BBBB", data, 4)
+    if version != 1 or fractions != FRACTIONS:
+        raise ValueError(f"tables.bin has version {version} and {fractions} fractions: known are 1 and {FRACTIONS}")
+    at, found = 8, []
+
+    def take(form: str) -> tuple:
+        nonlocal at
+        values = struct.unpack_from(form, data, at)
+        at += struct.calcsize(form)
+        return values
+
+    try:
+        for _ in range(count):
+            mean_bias, taps = take("<iH")
+            mean_taps = [take("<Bbbi") for _ in range(taps)]
+            activity_bias, taps = take("<IH")
+            activity_taps = [take("<BbbI") for _ in range(taps)]
+            (bins,) = take("<B")
+            thresholds = list(take(f"<{bins - 1}I"))
+            for _ in range(bins * FRACTIONS):
+                (radius,) = take("<H")
+                at += 2 * (2 * radius + 2)
+            found.append(Channel(mean_bias, mean_taps, activity_bias, activity_taps, thresholds))
+    except struct.error:
+        raise ValueError("tables.bin ends early") from None
+    return found
+
+
 def serialise(channels: list[Channel]) -> bytes:
     out = bytearray(b"LWTB" + struct.pack("<BBBB", 1, len(channels), PRECISION, FRACTIONS))
     for channel in channels:

@@ -22,8 +22,10 @@ from pathlib import Path
 import torch
 
 from . import export
-from .config import Config, find
+from . import start as start_module
+from .config import Config, Data, find
 from .config import read as read_config
+from .printed import PrintedTrainer, with_steps
 from .pictures import Pictures, load
 from .progress import Progress
 from .trainer import NotFinite, Trainer, save
@@ -32,7 +34,7 @@ from .trainer import read as read_checkpoint
 LEAST_FREE_BYTES = 64 << 20
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # What may differ between a checkpoint and the configuration without changing a single weight.
-WORDS = ("title", "not_for", "label", "choose", "dicom_modalities", "weights_licence", "modality", "data.attribution",
+WORDS = ("title", "purpose", "not_for", "label", "choose", "dicom_modalities", "weights_licence", "modality", "data.attribution",
          "schedule.validate_every", "schedule.checkpoint_every", "quantiser.")
 
 
@@ -40,8 +42,10 @@ class Run:
     """One training: a configuration, its pictures, a checkpoint file."""
 
     def __init__(self, config: Config, pictures: Pictures, checkpoint: Path) -> None:
-        self.config, self.pictures, self.checkpoint = config, pictures, checkpoint
-        self.trainer = Trainer(config, grey=all(p.grey for p in pictures.training))
+        printed = config.schedule.recipe == "printed"
+        self.config = with_steps(config, len(pictures.training)) if printed else config
+        self.pictures, self.checkpoint = pictures, checkpoint
+        self.trainer = (PrintedTrainer if printed else Trainer)(self.config, grey=all(p.grey for p in pictures.training))
         self.saved_step: int | None = None
         self.stopping = False
 
@@ -53,6 +57,10 @@ class Run:
     def resume(self) -> None:
         """Takes up the checkpoint, if there is one, and notes what has changed since."""
         if not self.checkpoint.is_file():
+            if self.config.start:
+                start = start_module.read(start_module.find(self.config.start))
+                self.trainer.begin_with(start)
+                print(f"begins with the weights of {start.folder}")
             return
         state = read_checkpoint(self.checkpoint)
         self.trainer.restore(state)
@@ -64,19 +72,16 @@ class Run:
 
     def train(self) -> None:
         schedule, trainer = self.config.schedule, self.trainer
-        every = max(1, min(50, schedule.steps // 20))
-        progress = Progress(self.config.id, trainer.step, schedule.steps, len(self.pictures.training) / schedule.batch)
+        epoch = schedule.validate_every if schedule.recipe == "printed" else len(self.pictures.training) / schedule.batch
+        progress = Progress(self.config.id, trainer.step, schedule.steps, epoch)
         before = time.monotonic()
         try:
             while trainer.step < schedule.steps and not self.stopping:
                 now = trainer.train_on(self.pictures.training)
                 moment = time.monotonic()
                 trainer.seconds, before = trainer.seconds + moment - before, moment
-                for key, value in now.items():
-                    trainer.seen[key] = 0.98 * trainer.seen.get(key, value) + 0.02 * value
+                trainer.remember(now)
                 progress.advance(trainer.step, trainer.seen, trainer.phase)
-                if trainer.step % every == 0:
-                    trainer.history.append({"step": trainer.step, "seconds": round(trainer.seconds, 3), **trainer.seen})
                 if trainer.step % schedule.validate_every == 0 or trainer.step == schedule.steps:
                     self.validate(progress)
                 if trainer.step % schedule.checkpoint_every == 0 or trainer.step == schedule.steps:
@@ -113,7 +118,8 @@ class Run:
 
 def changes(state: dict, config: Config, pictures: Pictures) -> list[str]:
     """What differs between a checkpoint's configuration and this one, of what bears on the weights."""
-    old, new = json.loads(state["config"]), config.flat()
+    unsaid = Config(id="", title="", not_for="", data=Data([], [])).flat()  # keys that are younger than the checkpoint
+    old, new = unsaid | json.loads(state["config"]), config.flat()
     for fixed in ("id", "family"):
         if old.get(fixed) != new[fixed]:
             raise SystemExit(f"the checkpoint belongs to `{fixed}` {old.get(fixed)!r}, the configuration says {new[fixed]!r}: pass another WORK folder")
@@ -189,15 +195,15 @@ def train(config: Config, data: Path, work: Path, models: Path) -> None:
         if (models / config.id / "decode.toml").exists():
             print(f"{models / config.id} holds a model already, and the end of this training replaces it: images that were sent with that one need it")
     with lock(work, config.id):
-        _train(config, load(data, config), work / f"{config.id}.pt", models)
+        pictures = load(data, config, whole=config.schedule.recipe == "printed")
+        _train(config, pictures, work / f"{config.id}.pt", models)
 
 
 def _train(config: Config, pictures: Pictures, checkpoint: Path, models: Path) -> None:
     for line in pictures.report_left_out():
         print(line)
-    print(f"{config.id}: {len(pictures.training)} training and {len(pictures.validation)} validation pictures, {config.schedule.steps} steps")
-
     run = Run(config, pictures, checkpoint)
+    print(f"{config.id}: {len(pictures.training)} training and {len(pictures.validation)} validation pictures, {run.config.schedule.steps} steps")
     run.resume()
     on_signals(run.stop)
     run.train()

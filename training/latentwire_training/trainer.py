@@ -7,6 +7,9 @@ Three phases of one cosine schedule:
    structural-similarity term stands beside the mean square error, because the product's floor is one of SSIM;
 3. rounded (`schedule.rounded_share`, the last 10 %): as 2 with latents really rounded (straight-through), so that the decoder sees what
    it will get.
+
+With `start`, weights, quantiser steps and context model of a model folder stand at the beginning. With `[noise]`, a share of the crops
+enters noisy and is compared with the clean crop (a denoising net). `printed.py` has the recipe without any of this.
 """
 
 from __future__ import annotations
@@ -21,13 +24,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .autoencoder import LATENT_CHANNELS, Decoder, Encoder, looks_linear_
-from .config import Config
+from .autoencoder import FAMILIES, Decoder, Encoder, looks_linear_
+from .config import Config, Quantiser
 from .entropy_model import ContextModel
-from .pictures import Picture, crops
-from .quality import measure, structural_similarity
+from .noise import corrupted
+from .pictures import Picture, Pictures, crops, padded
+from .quality import measure, structural_similarities
+from .start import Start
 
 FORMAT = "latentwire-training-checkpoint-1"
+# A noisy crop counts as much as floor / (floor + mean square error of its noise): else the strongest noise alone would train.
+NOISE_FLOOR = 1e-3
 
 
 class NotFinite(Exception):
@@ -40,16 +47,17 @@ class Trainer:
     def __init__(self, config: Config, grey: bool) -> None:
         torch.manual_seed(config.schedule.seed)
         self.config, self.grey = config, grey
-        self.encoder, self.decoder = Encoder(), Decoder()
+        self.family = FAMILIES[config.family]
+        self.encoder, self.decoder = Encoder(self.family), Decoder(self.family)
         looks_linear_(self.encoder, self.decoder)
-        self.context = ContextModel(LATENT_CHANNELS)
+        self.context = ContextModel(self.family.latent_channels)
         self.encoder.to(memory_format=torch.channels_last)
         self.decoder.to(memory_format=torch.channels_last)
         self.nets = [*self.encoder.parameters(), *self.decoder.parameters()]
         self.optimiser = torch.optim.Adamax(self.nets, lr=config.schedule.learning_rate)
         self.context_optimiser = torch.optim.Adam(self.context.parameters(), lr=5e-3)
         self.average = [p.detach().clone() for p in self.nets]
-        self.log_step = torch.zeros(LATENT_CHANNELS)
+        self.log_step = torch.zeros(self.family.latent_channels)
         self.log_lambda = math.log(1e-4)
         self.step = 0
         self.seconds = 0.0
@@ -57,6 +65,14 @@ class Trainer:
         self.history: list[dict] = []
         self.changes: list[str] = []
         self.rng = np.random.default_rng(config.schedule.seed)
+
+    def begin_with(self, start: Start) -> None:
+        """Takes over weights, steps and context model; the random state is left alone."""
+        self.encoder.load_state_dict(start.halves["encoder"])
+        self.decoder.load_state_dict(start.halves["decoder"])
+        self.context.load_state_dict(start.context.state_dict())
+        self.average = [p.detach().clone() for p in self.nets]
+        self.log_step = torch.from_numpy(np.log(start.steps))
 
     # What a checkpoint holds
 
@@ -108,38 +124,54 @@ class Trainer:
 
     def train_on(self, pictures: list[Picture]) -> dict[str, float]:
         """One step on fresh crops; returns its figures."""
-        return self.train_step(crops(pictures, self.config.crops, self.config.schedule.batch, self.rng))
+        batch = crops(pictures, self.config.crops, self.config.schedule.batch, self.rng)
+        return self.train_step(batch, corrupted(batch, self.config.noise, self.rng))
 
-    def train_step(self, batch: np.ndarray) -> dict[str, float]:
+    def train_step(self, batch: np.ndarray, inputs: np.ndarray | None = None) -> dict[str, float]:
+        """One step: the nets see `inputs` (without them, the batch itself) and are to give the batch."""
         self._set_learning_rate()
-        pixels = torch.from_numpy(batch).contiguous(memory_format=torch.channels_last)
+        pixels = torch.from_numpy(batch)
+        seen = pixels if inputs is None else torch.from_numpy(inputs)
+        share = NOISE_FLOOR / (NOISE_FLOOR + ((seen - pixels) ** 2).mean(dim=(1, 2, 3)))
         plain = self.phase == "plain"
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            latent = self.encoder(pixels)
+            latent = self.encoder(seen.contiguous(memory_format=torch.channels_last))
         decoded_latent, bits = self._quantise(latent.float())
         with torch.autocast("cpu", dtype=torch.bfloat16):
             output = self.decoder(decoded_latent)
         output = output.float()
         if self.grey:  # the product averages the planes of a grey picture
             output, pixels = output.mean(dim=1, keepdim=True), pixels[:, :1]
-        mse = ((output - pixels) ** 2).mean()
-        similarity = structural_similarity(output, pixels)
+        errors = ((output - pixels) ** 2).mean(dim=(1, 2, 3))
+        similarities = structural_similarities(output, pixels)
         weight = 0.0 if plain else self.config.rate.ssim_weight
-        loss = mse + weight * (1.0 - similarity) + math.exp(self.log_lambda) * bits
-        if not torch.isfinite(loss):
-            raise NotFinite(f"the loss is not finite at step {self.step + 1}")
-        self.optimiser.zero_grad()
-        self.context_optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.nets, 0.5)
-        self.optimiser.step()
+        loss = (share * (errors + weight * (1.0 - similarities))).mean() + math.exp(self.log_lambda) * bits
+        self.optimise(loss, clip=0.5)
         self._update_average()
         if not plain:
             self.context_optimiser.step()
             self._move_lambda(bits.item())
         self.step += 1
-        figures = {"loss": loss, "mse": mse, "ssim": similarity, "bpp": bits}
+        figures = {"loss": loss, "mse": errors.mean(), "ssim": similarities.mean(), "bpp": bits}
         return {name: value.detach().item() for name, value in figures.items()} | {"lambda": math.exp(self.log_lambda)}
+
+    def optimise(self, loss: Tensor, clip: float | None = None) -> None:
+        """Gradients of the loss, for the context model too, and a step of the nets."""
+        if not torch.isfinite(loss):
+            raise NotFinite(f"the loss is not finite at step {self.step + 1}")
+        self.optimiser.zero_grad()
+        self.context_optimiser.zero_grad()
+        loss.backward()
+        if clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.nets, clip)
+        self.optimiser.step()
+
+    def remember(self, now: dict[str, float]) -> None:
+        """Smooths the figures of a step into `seen`, and every so often adds them to the history."""
+        for key, value in now.items():
+            self.seen[key] = 0.98 * self.seen.get(key, value) + 0.02 * value
+        if self.step % max(1, min(50, self.config.schedule.steps // 20)) == 0:
+            self.history.append({"step": self.step, "seconds": round(self.seconds, 3), **self.seen})
 
     def _set_learning_rate(self) -> None:
         rate = self.config.schedule.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(self.progress, 1.0))))
@@ -155,7 +187,7 @@ class Trainer:
         q = latent / self.quantiser_step()
         noisy = q + (torch.rand_like(q) - 0.5)
         decoded = noisy if self.phase == "noisy" else q + (q.round() - q).detach()
-        pixels = 4 * q.shape[0] * q.shape[2] * q.shape[3]
+        pixels = self.family.stride**2 * q.shape[0] * q.shape[2] * q.shape[3]
         return decoded * self.quantiser_step(), self.context.bits(noisy).sum() / pixels
 
     @torch.no_grad()
@@ -172,29 +204,51 @@ class Trainer:
 
     # Whole pictures
 
+    def shipped_weights(self) -> list[Tensor]:
+        """What is validated and exported, in the order of `nets`."""
+        return self.average
+
     def averaged(self) -> tuple[Encoder, Decoder]:
-        encoder, decoder = Encoder(), Decoder()
+        encoder, decoder = Encoder(self.family), Decoder(self.family)
         with torch.no_grad():
-            for target, mean in zip([*encoder.parameters(), *decoder.parameters()], self.average):
+            for target, mean in zip([*encoder.parameters(), *decoder.parameters()], self.shipped_weights()):
                 target.copy_(mean)
         return encoder.eval(), decoder.eval()
+
+    def as_trained(self, pictures: Pictures) -> Pictures:
+        """The pictures as the recipe looks at whole ones: here, as they are."""
+        return pictures
+
+    def before_export(self, _encoder: Encoder, _decoder: Decoder, _pictures: Pictures) -> Quantiser:
+        """What the quantiser steps are to reach; a recipe without a quantiser makes one here."""
+        return self.config.quantiser
+
+    def fit_context(self, _latents: list[Tensor], _steps: np.ndarray) -> None:
+        """Nothing to fit: the context model was trained beside the nets."""
 
     @torch.no_grad()
     def _reconstruct(self, encoder: Encoder, decoder: Decoder, picture: Picture, rounded: bool) -> tuple[np.ndarray, float]:
         """uint8 reconstruction and estimated bits per pixel of a whole picture (edge-padded to even sides)."""
         height, width = picture.pixels.shape[:2]
-        padded = np.pad(picture.pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        pixels = torch.from_numpy(padded.transpose(2, 0, 1)[None].astype(np.float32) / 255.0)
-        latent = encoder(pixels.contiguous(memory_format=torch.channels_last))
+        latent = encoder(self._tensor(picture))
         bits = 0.0
         if rounded:
             q = (latent / self.quantiser_step()).round()
             bits = self.context.bits(q).sum().item() / (height * width)
             latent = q * self.quantiser_step()
-        output = decoder(latent)[0].numpy().transpose(1, 2, 0)[:height, :width]
+        return self._eight_bits(decoder(latent), picture), bits
+
+    def _tensor(self, picture: Picture) -> Tensor:
+        return torch.from_numpy(padded(picture, self.family.stride)).contiguous(memory_format=torch.channels_last)
+
+    @staticmethod
+    def _eight_bits(output: Tensor, picture: Picture) -> np.ndarray:
+        """uint8 [H, W, 3] of a picture's size; the planes of a grey picture are averaged, as the product does."""
+        height, width = picture.pixels.shape[:2]
+        value = output[0].numpy().transpose(1, 2, 0)[:height, :width]
         if picture.grey:
-            output = output.mean(axis=2, keepdims=True).repeat(3, axis=2)
-        return np.clip(np.rint(output * 255.0), 0, 255).astype(np.uint8), bits
+            value = value.mean(axis=2, keepdims=True).repeat(3, axis=2)
+        return np.clip(np.rint(value * 255.0), 0, 255).astype(np.uint8)
 
     def validate(self, pictures: list[Picture]) -> dict[str, float]:
         """Mean figures of the averaged weights on whole pictures."""

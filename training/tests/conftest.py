@@ -88,3 +88,42 @@ def replaced(file: Path, old: str, new: str) -> Path:
     assert text.count(old) == 1, old
     file.write_text(text.replace(old, new))
     return file
+
+
+PRINTED = """
+id = "ae224-tiny"
+title = "waves that were computed for a test"
+modality = "fundus"
+purpose = "research"
+choose = "by-name"
+not_for = "anything."
+
+[data]
+folders = ["waves"]
+licences = ["CC0-1.0"]
+validation_percent = 20
+
+[schedule]
+recipe = "printed"
+epochs = 3
+side = 32
+batch = 3
+learning_rate = 0.001
+"""
+
+
+@pytest.fixture
+def printed_file(tmp_path: Path) -> Path:
+    file = tmp_path / "printed.toml"
+    file.write_text(PRINTED)
+    return file
+
+
+NOISE = """
+[noise]
+share = 0.75
+salt_and_pepper = 0.02
+speckle = 0.1
+poisson = 0.01
+gaussian = 0.02
+"""

@@ -143,3 +143,32 @@ def test_crops_have_their_size_and_range_and_follow_the_seed(data, config_file):
     assert 0.0 <= batch.min() < batch.max() <= 1.0
     assert np.array_equal(batch, crops(pictures, config.crops, 5, np.random.default_rng(7)))
     assert not np.array_equal(batch, crops(pictures, config.crops, 5, np.random.default_rng(8)))
+
+
+def test_numbers_that_are_none_and_a_single_colour_are_left_out_and_the_rest_stays(data, config_file):
+    values = wave(40).astype(np.float32)
+    values[3, 5] = np.nan
+    add_picture(data, "nan_1.tif", values)
+    add_picture(data, "float_1.tif", wave(41).astype(np.float32))
+    add_picture(data, "black_1.png", np.zeros((48, 64), np.uint8))
+    add_picture(data, "red_1.png", np.full((48, 64, 3), (200, 10, 20), np.uint8))
+    add_picture(data, "row_1.png", wave(42)[:1])
+    add_picture(data, "column_1.png", wave(43)[:, :1])
+    found = load(data, read(config_file))
+    assert names(found) == sorted(f"sine_{i}.png" for i in range(10))
+    assert {path.split("/")[-1]: why for path, why in found.left_out} == {
+        "nan_1.tif": "cannot be read: it holds values that are no numbers (NaN) or infinite",
+        "float_1.tif": "cannot be read: mode F, and training reads 8-bit pictures: convert it first",
+        "black_1.png": "is of a single colour: there is nothing to learn from it",
+        "red_1.png": "is of a single colour: there is nothing to learn from it",
+        "row_1.png": "64x1 is smaller than a crop of 32x32",
+        "column_1.png": "1x48 is smaller than a crop of 32x32",
+    }
+
+
+def test_nothing_but_what_cannot_train_is_refused_with_the_reasons(tmp_path, config_file):
+    folder = tmp_path / "useless"
+    add_picture(folder, "black_1.png", np.zeros((48, 64), np.uint8))
+    add_picture(folder, "white_1.png", np.full((48, 64), 255, np.uint8))
+    with pytest.raises(SystemExit, match=r"0 usable picture\(s\).*at least two[\s\S]*black_1.png: is of a single colour"):
+        load(folder, read(config_file))
