@@ -4,7 +4,7 @@
 #   scripts/train-figures.sh MODEL DATA MODELS WORK
 #
 # MODEL is an id of training/configs or the path of a .toml file, DATA holds <folder>/test/. LATENTWIRE names a built
-# `latentwire` to use instead of building one.
+# `latentwire` to use instead of building one. A net of recipe "printed" is measured on the test pictures scaled to its one size.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 model=$1 data=$2 models=$3 work=$4
@@ -19,10 +19,11 @@ named=$(python -c '
 import sys
 from latentwire_training.config import find, read
 config = read(find(sys.argv[1]))
-print(config.id, *config.data.folders, sep="\n")' "$model")
+print(config.id, config.schedule.side if config.schedule.recipe == "printed" else 0, *config.data.folders, sep="\n")' "$model")
 mapfile -t folders <<<"$named"
 id=${folders[0]}
-folders=("${folders[@]:1}")
+side=${folders[1]}
+folders=("${folders[@]:2}")
 tests=()
 for folder in "${folders[@]}"; do
     if [ -d "$data/$folder/test" ]; then
@@ -31,6 +32,10 @@ for folder in "${folders[@]}"; do
 done
 if [ ${#tests[@]} -eq 0 ]; then
     echo "train-figures: no folder test/ below $data for $id (${folders[*]}): put pictures there that training never saw" >&2
+    exit 2
+fi
+if [ -f "$models/$id/encoder.onnx" ] && [ ! -f "$models/$id/manifest.toml" ]; then
+    echo "train-figures: $models/$id holds the two halves of a net and no model that can be served: make evaluate measures those" >&2
     exit 2
 fi
 if [ ! -f "$models/$id/manifest.toml" ]; then
@@ -42,6 +47,15 @@ if [ -z "${LATENTWIRE:-}" ]; then
     LATENTWIRE=target/ci/latentwire
 fi
 mkdir -p "$work"
+if [ "$side" -gt 0 ]; then
+    small=$work/$id/test-$side
+    python -c '
+import sys
+from pathlib import Path
+from latentwire_training.pictures import write_scaled
+write_scaled([Path(folder) for folder in sys.argv[3:]], Path(sys.argv[1]), int(sys.argv[2]))' "$small" "$side" "${tests[@]}"
+    tests=("$small")
+fi
 lines=$work/$id-inspect.jsonl
 "$LATENTWIRE" inspect --json --models "$models" --model "$id" --below-floor send-marked "${tests[@]}" >"$lines"
 processor=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)

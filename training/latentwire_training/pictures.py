@@ -70,6 +70,27 @@ def padded(picture: Picture, stride: int = 2) -> np.ndarray:
     return pixels.transpose(2, 0, 1)[None].astype(np.float32) / 255.0
 
 
+def write_scaled(folders: list[Path], target: Path, side: int) -> int:
+    """Writes the pictures of folders to `target` as PNG of side x side, for nets that are measured at one size; returns how many.
+
+    What cannot be read is named and passed over.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for old in target.glob("*.png"):
+        old.unlink()
+    count = 0
+    for path in sorted(p for folder in folders for p in folder.iterdir() if p.suffix.lower() in SUFFIXES):
+        try:
+            with Image.open(path) as image:
+                small = image.convert("L" if image.mode in ("L", "1") else "RGB").resize((side, side), Image.Resampling.LANCZOS)
+        except Exception as error:  # Pillow's readers raise of many kinds, and one broken file must not end a run
+            print(f"left out {path}: cannot be read: {error}")
+            continue
+        small.save(target / f"{path.stem}.png")
+        count += 1
+    return count
+
+
 def source_of(path: str) -> str:
     """Where a picture comes from: its file's name up to the first underscore."""
     return Path(path).stem.split("_")[0]

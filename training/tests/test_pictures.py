@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import add_picture, replaced, wave
+from PIL import Image
 
 from latentwire_training.config import read
-from latentwire_training.pictures import crops, load
+from latentwire_training.pictures import crops, load, write_scaled
 
 
 def names(pictures):
@@ -172,3 +173,14 @@ def test_nothing_but_what_cannot_train_is_refused_with_the_reasons(tmp_path, con
     add_picture(folder, "white_1.png", np.full((48, 64), 255, np.uint8))
     with pytest.raises(SystemExit, match=r"0 usable picture\(s\).*at least two[\s\S]*black_1.png: is of a single colour"):
         load(folder, read(config_file))
+
+
+def test_scaled_copies_for_a_net_of_one_size_leave_out_what_is_broken(data, tmp_path, capsys):
+    (data / "waves/train/sine_3.png").write_bytes(b"no picture")
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small/old.png").write_bytes(b"")
+    assert write_scaled([data / "waves/train"], tmp_path / "small", 24) == 9
+    assert {p.name for p in (tmp_path / "small").iterdir()} == {f"sine_{i}.png" for i in range(10) if i != 3}
+    with Image.open(tmp_path / "small/sine_1.png") as image:
+        assert (image.size, image.mode) == ((24, 24), "L")
+    assert "sine_3.png: cannot be read" in capsys.readouterr().out
