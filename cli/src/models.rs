@@ -164,6 +164,7 @@ fn describe(folder: &Path, models: &Path, onnxruntime: Option<&Path>) -> Result<
     let config = CodecConfig {
         models: models.to_owned(),
         pins: Some(vec![read.digest]),
+        research: true,
         parts,
         sessions: SessionOptions::default(),
         dylib: onnxruntime.map(Path::to_owned),

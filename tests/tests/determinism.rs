@@ -34,6 +34,7 @@ fn two_codecs_write_the_same_bytes_and_restore_the_same_file() {
         let config = CodecConfig {
             models: binaries::repository().join("models"),
             pins: None,
+            research: false,
             parts: Parts { encoder: true, decoder: true },
             sessions: SessionOptions::default(),
             dylib: Some(library()),

@@ -57,7 +57,8 @@ impl Journey {
         let decoder = DecoderNet::new(&runtime, &onnx(&folder.decoder)?, geometry, &sessions, output)?;
         let pins = Some(vec![folder.digest]);
         let (models, limits) = (models.to_owned(), Limits::default());
-        let codec = Codec::load(&CodecConfig { models, pins, parts, sessions, dylib: None, limits })?;
+        let codec =
+            Codec::load(&CodecConfig { models, pins, research: true, parts, sessions, dylib: None, limits })?;
         let policy =
             Policy { model: Some(id.to_owned()), below_floor: BelowFloor::SendMarked, ..Policy::default() };
         Ok(Self { codec, policy, source: source.to_vec(), folder, encoder, decoder })

@@ -4,6 +4,7 @@ use latentwire_imaging::Format;
 use latentwire_model::DecoderDigest;
 
 use crate::error::CodecError;
+use crate::policy::LatentCoding;
 use crate::tiles::{TileGrid, latent_side};
 
 /// What a coded image carries.
@@ -56,7 +57,11 @@ pub struct LatentHeader {
     pub low: i32,
     /// The stored value that the net sees as 1; larger than `low`.
     pub high: i32,
-    /// Quantiser step in 1/256 of the model's base steps, at least 1.
+    /// How the latent is written.
+    pub coding: LatentCoding,
+    /// Whether the latent is that of whole tiles: its sides are then multiples of `tile_side`.
+    pub whole_tiles: bool,
+    /// Quantiser step in 1/256 of the model's base steps, at least 1; 256 where the latent is not quantised.
     pub quantiser_step: u16,
     /// Channels of the latent, 1..=16.
     pub latent_channels: u8,
@@ -121,7 +126,8 @@ pub(crate) struct LatentImage<'a> {
     pub(crate) header: LatentHeader,
     /// What rebuilds the file in kind.
     pub(crate) container: &'a [u8],
-    /// Frame by frame, in a frame row by row, in a row left to right.
+    /// Frame by frame, in a frame row by row, in a row left to right. With [`LatentCoding::RawRows`], a frame has one
+    /// part: all its rows.
     pub(crate) tiles: Vec<&'a [u8]>,
 }
 
@@ -168,9 +174,13 @@ impl<'a> LatentImage<'a> {
         let (tile_side, tile_overlap) = (cursor.u16()?, cursor.u16()?);
         let uid_length = cursor.u8()?;
         let sop_instance_uid = sop_instance_uid(cursor.take(usize::from(uid_length))?, format)?;
-        if tile_order != TILE_ORDER || tile_overlap != 0 || colour_space != colour_space_of(channels) {
+        if tile_order > MAX_TILE_ORDER || tile_overlap != 0 || colour_space != colour_space_of(channels) {
             return Err(malformed("its colour space, tile order or tile overlap is unknown"));
         }
+        let coding = match tile_order & TILE_ORDER_RAW_ROWS {
+            0 => LatentCoding::Entropy,
+            _ => LatentCoding::RawRows,
+        };
         let header = LatentHeader {
             format,
             decoder_digest,
@@ -182,6 +192,8 @@ impl<'a> LatentImage<'a> {
             signed: flags & FLAG_SIGNED != 0,
             low,
             high,
+            coding,
+            whole_tiles: tile_order & TILE_ORDER_WHOLE != 0,
             quantiser_step,
             latent_channels,
             latent_stride,
@@ -190,6 +202,17 @@ impl<'a> LatentImage<'a> {
         };
         header.check()?;
         let container_length = cursor.u32()? as usize;
+        match coding {
+            LatentCoding::Entropy => Self::parse_tiles(cursor, header, container_length),
+            LatentCoding::RawRows => Self::parse_rows(cursor, header, container_length),
+        }
+    }
+
+    fn parse_tiles(
+        mut cursor: Cursor<'a>,
+        header: LatentHeader,
+        container_length: usize,
+    ) -> Result<Self, CodecError> {
         let tile_count = header.tile_count().filter(|count| *count <= (cursor.rest.len() / 4) as u64);
         let tile_count = tile_count.ok_or(malformed("it is shorter than its tile table"))?;
         let table = cursor.take(tile_count as usize * 4)?;
@@ -205,6 +228,22 @@ impl<'a> LatentImage<'a> {
         }
         Ok(Self { header, container, tiles })
     }
+
+    fn parse_rows(
+        mut cursor: Cursor<'a>,
+        header: LatentHeader,
+        container_length: usize,
+    ) -> Result<Self, CodecError> {
+        let container = cursor.take(container_length)?;
+        let values = header.raw_values_per_frame();
+        let whole = values * u128::from(header.frames) * 4;
+        if whole != cursor.rest.len() as u128 {
+            return Err(malformed("its rows are not as many as its head says"));
+        }
+        // What equals a length in memory fits one, and a frame is no longer than all of them.
+        let tiles = cursor.rest.chunks_exact(values as usize * 4).collect();
+        Ok(Self { header, container, tiles })
+    }
 }
 
 impl LatentHeader {
@@ -217,17 +256,31 @@ impl LatentHeader {
 
     /// How a frame's latent is cut into entropy-coding tiles.
     pub(crate) fn tile_grid(&self) -> TileGrid {
-        let stride = u32::from(self.latent_stride);
-        TileGrid {
-            width: latent_side(self.width, stride),
-            height: latent_side(self.height, stride),
-            side: u32::from(self.tile_side),
-        }
+        let side = u32::from(self.tile_side);
+        // `check` has refused the sides that `None` is for.
+        let positions = |pixels| self.latent_side(pixels).unwrap_or(u32::MAX);
+        TileGrid { width: positions(self.width), height: positions(self.height), side }
+    }
+
+    /// Bytes of a row of raw values, where the latent is written as those: 4 for each channel of each position.
+    pub fn raw_row_bytes(&self) -> u64 {
+        u64::from(self.tile_grid().width) * u64::from(self.latent_channels) * 4
     }
 
     /// Tiles of all frames; `None` past `u64`.
     fn tile_count(&self) -> Option<u64> {
         self.tile_grid().count().checked_mul(u64::from(self.frames))
+    }
+
+    /// Values of a frame's latent.
+    fn raw_values_per_frame(&self) -> u128 {
+        let grid = self.tile_grid();
+        u128::from(grid.width) * u128::from(grid.height) * u128::from(self.latent_channels)
+    }
+
+    fn latent_side(&self, pixels: u32) -> Option<u32> {
+        let whole_tile = self.whole_tiles.then_some(u32::from(self.tile_side));
+        latent_side(pixels, u32::from(self.latent_stride), whole_tile)
     }
 
     fn check(&self) -> Result<(), CodecError> {
@@ -257,6 +310,12 @@ impl LatentHeader {
         if !(16..=4096).contains(&self.tile_side) {
             return Err(malformed("its tile side is out of range"));
         }
+        if [self.width, self.height].into_iter().any(|side| self.latent_side(side).is_none()) {
+            return Err(malformed("its sides are too long for whole tiles"));
+        }
+        if self.coding == LatentCoding::RawRows && self.quantiser_step != NO_QUANTISER {
+            return Err(malformed("its rows are raw, and yet it names a quantiser step"));
+        }
         Ok(())
     }
 }
@@ -275,7 +334,7 @@ pub(crate) fn write_exact(format: Format, file: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Writes the latent form; `tiles` in the order of [`LatentImage::tiles`].
+/// Writes the latent form; `tiles` in the order, and of the kind, of [`LatentImage::tiles`].
 ///
 /// # Errors
 /// [`CodecError::TooLarge`] if the container or a tile has 4 GiB or more.
@@ -293,7 +352,12 @@ pub(crate) fn write_latent(
     for side in [header.width, header.height, header.frames] {
         out.extend_from_slice(&side.to_le_bytes());
     }
-    out.extend_from_slice(&[header.channels, header.bits, colour_space_of(header.channels), TILE_ORDER]);
+    out.extend_from_slice(&[
+        header.channels,
+        header.bits,
+        colour_space_of(header.channels),
+        tile_order_of(header),
+    ]);
     out.extend_from_slice(&header.low.to_le_bytes());
     out.extend_from_slice(&header.high.to_le_bytes());
     out.extend_from_slice(&header.quantiser_step.to_le_bytes());
@@ -303,8 +367,10 @@ pub(crate) fn write_latent(
     out.push(u8::try_from(uid.len()).map_err(|_| CodecError::TooLarge { what: "the SOP Instance UID" })?);
     out.extend_from_slice(uid.as_bytes());
     out.extend_from_slice(&length_u32(container, "the file's container")?);
-    for tile in tiles {
-        out.extend_from_slice(&length_u32(tile, "a coded tile")?);
+    if header.coding == LatentCoding::Entropy {
+        for tile in tiles {
+            out.extend_from_slice(&length_u32(tile, "a coded tile")?);
+        }
     }
     out.extend_from_slice(container);
     for tile in tiles {
@@ -336,6 +402,15 @@ fn sop_instance_uid(uid: &[u8], format: Format) -> Result<Option<String>, CodecE
 
 fn colour_space_of(channels: u8) -> u8 {
     if channels == 3 { COLOUR_SPACE_RGB } else { COLOUR_SPACE_GREY }
+}
+
+fn tile_order_of(header: &LatentHeader) -> u8 {
+    let whole = if header.whole_tiles { TILE_ORDER_WHOLE } else { 0 };
+    let coding = match header.coding {
+        LatentCoding::Entropy => 0,
+        LatentCoding::RawRows => TILE_ORDER_RAW_ROWS,
+    };
+    whole | coding
 }
 
 fn malformed(what: &'static str) -> CodecError {
@@ -381,6 +456,9 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// What the field of the quantiser step holds where nothing is quantised: the model's own steps.
+pub(crate) const NO_QUANTISER: u16 = 256;
+
 const MAGIC: [u8; 4] = *b"LWBS";
 const VERSION: u8 = 1;
 const FORM_LATENT: u8 = 1;
@@ -388,6 +466,8 @@ const FORM_EXACT: u8 = 2;
 const FLAG_SIGNED: u8 = 1;
 const COLOUR_SPACE_GREY: u8 = 0;
 const COLOUR_SPACE_RGB: u8 = 1;
-const TILE_ORDER: u8 = 0;
+const TILE_ORDER_WHOLE: u8 = 1;
+const TILE_ORDER_RAW_ROWS: u8 = 2;
+const MAX_TILE_ORDER: u8 = TILE_ORDER_WHOLE | TILE_ORDER_RAW_ROWS;
 const EXACT_HEAD: usize = 16;
 const LATENT_HEAD: usize = 73;

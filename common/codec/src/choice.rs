@@ -5,11 +5,11 @@ use latentwire_model::{Choose, Modality};
 
 use crate::bitstream::{CodedImage, write_latent};
 use crate::decode::decode_pixels;
-use crate::encode::encode_pixels;
+use crate::encode::{encode_pixels, latent_header};
 use crate::error::CodecError;
 use crate::models::{LoadedModel, Models};
 use crate::normalise::ValueRange;
-use crate::policy::Policy;
+use crate::policy::{BelowFloor, Coding, LatentCoding, Policy};
 
 /// A picture for which a model is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -20,22 +20,37 @@ pub(crate) struct Subject<'a> {
     pub(crate) range: ValueRange,
 }
 
+/// Refuses a policy that names a model which is by request only, and would not have its pictures marked.
+pub(crate) fn check_research(models: &Models, policy: &Policy) -> Result<(), CodecError> {
+    let named = policy.model.as_ref().and_then(|id| models.iter().find(|model| model.info.id == *id));
+    let Some(model) = named else { return Ok(()) };
+    if model.info.purpose.is_by_request_only() && policy.below_floor != BelowFloor::SendMarked {
+        return Err(CodecError::ResearchUnmarked { id: model.info.id.clone(), purpose: model.info.purpose });
+    }
+    Ok(())
+}
+
 /// Chooses a model: the policy's id, else the policy's modality, else what the DICOM header says, else by trial.
 ///
 /// A hint that no loaded model serves is passed over; an id or a modality that none serves is refused. A model that is
-/// chosen [by name](Choose::ByName) stands aside unless the policy's id or the header's Modality names it.
+/// chosen [by name](Choose::ByName) stands aside unless the policy's id or the header's Modality names it. A model that
+/// is [by request only](latentwire_model::Purpose::is_by_request_only) stands aside unless the policy's id names it.
 pub(crate) fn choose<'a>(
     models: &'a Models,
     policy: &Policy,
     subject: &Subject<'_>,
 ) -> Result<&'a LoadedModel, CodecError> {
-    let able = |model: &&LoadedModel| model.encoder.is_some() && model.takes(subject.pixels.channels);
+    let takes = |model: &LoadedModel| model.takes(subject.pixels.channels);
     if let Some(id) = &policy.model {
-        let model = models.iter().find(|model| model.info.id == *id).filter(able);
-        return model.ok_or_else(|| CodecError::NoFittingModel {
+        let model = models.iter().find(|model| model.info.id == *id && model.encoder.is_some());
+        let model = model.ok_or_else(|| CodecError::NoFittingModel {
             wanted: format!("model {:.80}", id.escape_debug()),
-        });
+        })?;
+        return if takes(model) { Ok(model) } else { Err(CodecError::GreyOnly { id: id.clone() }) };
     }
+    let able = |model: &&LoadedModel| {
+        model.encoder.is_some() && !model.info.purpose.is_by_request_only() && takes(model)
+    };
     let (all, named): (Vec<_>, Vec<_>) =
         models.iter().filter(able).partition(|model| model.choose == Choose::ByTrial);
     let of =
@@ -128,7 +143,10 @@ fn trial_cost(
     subject: &Subject<'_>,
     window: &PixelTensor,
 ) -> Result<f64, CodecError> {
-    let encoded = encode_pixels(model, window, subject.format, subject.range, policy.quantiser_step())?;
+    // Models are weighed by what they would cost coded, also where raw rows are asked for.
+    let coding = Coding { latent: LatentCoding::Entropy, ..policy.coding() };
+    let subject = Subject { pixels: window, ..*subject };
+    let encoded = encode_pixels(model, &subject, latent_header(model, &subject, coding)?)?;
     let bytes: usize = encoded.tiles.iter().map(Vec::len).sum();
     let bits_per_sample = bytes as f64 * 8.0 / window.samples.len() as f64;
     if model.decoder.is_none() {

@@ -19,6 +19,9 @@ pub struct CodecConfig {
     pub models: PathBuf,
     /// Digests that may be loaded, each of which must be found; `None` loads every model.
     pub pins: Option<Vec<DecoderDigest>>,
+    /// Whether to load what is by request only too: the folders below `models/research`, and any model whose
+    /// `decode.toml` says another purpose than a product's.
+    pub research: bool,
     /// Which halves to load. A sender without decoders (the papers' split) measures nothing.
     pub parts: Parts,
     /// Size of the session pools.
@@ -51,12 +54,11 @@ impl Codec {
     /// [`CodecError::PinnedModelMissing`] and [`CodecError::NoModels`].
     pub fn load(config: &CodecConfig) -> Result<Self, CodecError> {
         let runtime = Runtime::load(config.dylib.as_deref())?;
-        let pins = config.pins.as_deref();
-        let models = Models::load(&runtime, &config.models, pins, config.parts, &config.sessions)?;
+        let models = Models::load(&runtime, config)?;
         Ok(Self { runtime, models, limits: config.limits, measures: config.parts.decoder })
     }
 
-    /// The loaded models, sorted by folder.
+    /// The loaded models, sorted by folder, those of the research folder last.
     pub fn models(&self) -> Vec<ModelInfo> {
         self.models.iter().map(|model| model.info.clone()).collect()
     }
@@ -74,7 +76,8 @@ impl Codec {
     /// without decoders measures nothing and certifies nothing.
     ///
     /// # Errors
-    /// [`CodecError::FidelityBelowFloor`] where the policy says reject,
+    /// [`CodecError::FidelityBelowFloor`] where the policy says reject, [`CodecError::ResearchUnmarked`]
+    /// where it names a model that is by request only and does not say send marked,
     /// [`CodecError::FloorsUnmeasurable`] where the policy names floors of its own and no decoder
     /// is loaded, [`CodecError::InvalidPolicy`], [`CodecError::NotEnabled`],
     /// [`CodecError::NoFittingModel`], and what imaging, inference and latent refuse.

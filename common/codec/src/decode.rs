@@ -8,6 +8,28 @@ use crate::bitstream::{LatentHeader, LatentImage};
 use crate::error::CodecError;
 use crate::models::{LoadedModel, Models};
 use crate::normalise::{EmitError, FrameShape, ValueRange, emit};
+use crate::policy::LatentCoding;
+use crate::rows::read_rows;
+use crate::tiles::whole_tile;
+
+/// Refuses a header whose picture, or the whole tiles that it is cut from, are over the limits.
+pub(crate) fn check_size(header: &LatentHeader, limits: &Limits) -> Result<(), CodecError> {
+    if header.width.max(header.height) > limits.max_side {
+        return Err(CodecError::TooLarge { what: "a side" });
+    }
+    let frames = u128::from(header.frames);
+    let pixels = u128::from(header.width) * u128::from(header.height) * frames;
+    if pixels > u128::from(limits.max_pixels) {
+        return Err(CodecError::TooLarge { what: "the number of pixels" });
+    }
+    let grid = header.tile_grid();
+    let stride = u128::from(header.latent_stride);
+    let decoded = u128::from(grid.width) * u128::from(grid.height) * stride * stride * frames;
+    if header.whole_tiles && decoded > u128::from(limits.max_pixels) {
+        return Err(CodecError::TooLarge { what: "the number of pixels, its tiles filled up," });
+    }
+    Ok(())
+}
 
 /// The model of a coded image, once its header is known to be within the limits and to fit it.
 ///
@@ -17,14 +39,7 @@ pub(crate) fn model_of<'a>(
     header: &LatentHeader,
     limits: &Limits,
 ) -> Result<&'a LoadedModel, CodecError> {
-    if header.width.max(header.height) > limits.max_side {
-        return Err(CodecError::TooLarge { what: "a side" });
-    }
-    // Sides fit in 32 bits, so that their product fits in 64.
-    let pixels = (u64::from(header.width) * u64::from(header.height)).checked_mul(u64::from(header.frames));
-    if pixels.is_none_or(|pixels| pixels > limits.max_pixels) {
-        return Err(CodecError::TooLarge { what: "the number of pixels" });
-    }
+    check_size(header, limits)?;
     let missing = CodecError::ModelMissing { digest: header.decoder_digest };
     let Some(model) = models.by_digest(header.decoder_digest) else { return Err(missing) };
     if model.decoder.is_none() {
@@ -34,6 +49,10 @@ pub(crate) fn model_of<'a>(
     let latent = &model.spec.latent;
     if header.latent_channels != latent.channels || u32::from(header.latent_stride) != latent.stride {
         return Err(contradiction("the latent's channels or stride differ"));
+    }
+    let whole = whole_tile(&model.spec);
+    if header.whole_tiles != whole.is_some() || whole.is_some_and(|tile| tile != header.tile_side.into()) {
+        return Err(contradiction("one of them takes whole tiles, of a size that the other does not have"));
     }
     if !model.takes(header.channels) {
         return Err(contradiction("the model makes no colour pictures"));
@@ -50,11 +69,17 @@ pub(crate) fn decode_pixels(model: &LoadedModel, image: &LatentImage<'_>) -> Res
     let range = ValueRange { low: header.low, high: header.high };
     let output = model.spec.decoder.output;
     let frame_length = header.width as usize * header.height as usize * usize::from(header.channels);
-    let tiles_per_frame = header.tile_grid().count() as usize;
+    let tiles_per_frame = match header.coding {
+        LatentCoding::Entropy => header.tile_grid().count() as usize,
+        LatentCoding::RawRows => 1,
+    };
     // Grown a frame at a time: a frame is only paid for once its latent has been read.
     let mut samples = Vec::new();
     for tiles in image.tiles.chunks(tiles_per_frame) {
-        let latent = decode_latent(model, header, tiles)?;
+        let latent = match (header.coding, tiles) {
+            (LatentCoding::RawRows, [rows]) => read_rows(header, rows)?,
+            (LatentCoding::RawRows | LatentCoding::Entropy, tiles) => decode_latent(model, header, tiles)?,
+        };
         let start = samples.len();
         samples.resize(start + frame_length, header.low);
         let frame = &mut samples[start..];

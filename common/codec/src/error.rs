@@ -3,7 +3,7 @@
 use latentwire_imaging::{Fidelity, ImagingError};
 use latentwire_inference::InferenceError;
 use latentwire_latent::LatentError;
-use latentwire_model::{DecoderDigest, ModelError};
+use latentwire_model::{DecoderDigest, ModelError, Purpose};
 use thiserror::Error;
 
 /// Why `load`, `prepare` or `restore` refused.
@@ -28,14 +28,17 @@ pub enum CodecError {
     /// The reconstruction falls below a floor and the policy says reject.
     #[error(
         "reconstruction is below the floor: SSIM {:.4}, worst tile {:.4}, PSNR {}, largest error {}; \
-         send it exact, lower the floor or ask for a smaller quantiser step",
+         send it exact, lower the floor or ask for a smaller quantiser step{}",
         fidelity.ssim, fidelity.min_local_ssim,
         fidelity.psnr_db.map_or_else(|| "infinite".to_owned(), |psnr| format!("{psnr:.2} dB")),
-        fidelity.max_abs_error
+        fidelity.max_abs_error,
+        unlike.as_ref().map_or_else(String::new, |unlike| format!("; {unlike}"))
     )]
     FidelityBelowFloor {
         /// The measured figures, worst frame each.
         fidelity: Fidelity,
+        /// Why the model that was asked for may not suit the picture, where that can be told.
+        unlike: Option<String>,
     },
     /// The request names floors, and this sender has no decoder to measure with.
     #[error(
@@ -43,6 +46,14 @@ pub enum CodecError {
          ask for no floors, for mode exact, or give the sender its decoders"
     )]
     FloorsUnmeasurable,
+    /// The picture has colours, and the model that was asked for by its id knows none.
+    #[error(
+        "model {id} takes grey pictures only, and this one has colours: ask for another model, or for none"
+    )]
+    GreyOnly {
+        /// The model's id.
+        id: String,
+    },
     /// The image file could not be read or rebuilt.
     #[error(transparent)]
     Imaging(#[from] ImagingError),
@@ -70,13 +81,19 @@ pub enum CodecError {
         what: &'static str,
     },
     /// No loaded model has the digest that the coded image needs, or its decoder is withheld here.
-    #[error("no decoder with digest {digest} is loaded: install the model and pin it")]
+    #[error(
+        "no decoder with digest {digest} is loaded: install the model and pin it; \
+         a research model is loaded only where research models are allowed"
+    )]
     ModelMissing {
         /// What the coded image was made for.
         digest: DecoderDigest,
     },
     /// No loaded model is what the policy asks for, or none has an encoder.
-    #[error("no loaded model with an encoder fits {wanted}: see the list of models")]
+    #[error(
+        "no loaded model with an encoder fits {wanted}: see the list of models; \
+         those for research are loaded on demand only (--research-models)"
+    )]
     NoFittingModel {
         /// What was asked for: a model id or a modality.
         wanted: String,
@@ -95,6 +112,18 @@ pub enum CodecError {
     PinnedModelMissing {
         /// The pinned digest.
         digest: DecoderDigest,
+    },
+    /// The policy names a model that is by request only, and would not have its pictures marked.
+    #[error(
+        "model {id} is for {}: its pictures travel marked or not at all; \
+         ask for below-floor send-marked, or for another model",
+        match purpose { Purpose::Denoising => "denoising", Purpose::Product | Purpose::Research => "research" }
+    )]
+    ResearchUnmarked {
+        /// The model's id.
+        id: String,
+        /// What it is for.
+        purpose: Purpose,
     },
     /// The picture or the coded image is larger than this end allows.
     #[error("image is too large: {what} is over the configured limit")]
@@ -119,12 +148,16 @@ impl CodecError {
                 "MODEL_NOT_READY"
             }
             Self::FidelityBelowFloor { .. } => "FIDELITY_BELOW_FLOOR",
-            Self::FloorsUnmeasurable | Self::InvalidPolicy { .. } => "INVALID_POLICY",
+            Self::FloorsUnmeasurable | Self::InvalidPolicy { .. } | Self::ResearchUnmarked { .. } => {
+                "INVALID_POLICY"
+            }
             Self::Imaging(error) => imaging_reason(error),
             Self::Inference(error) => inference_reason(error),
             Self::Latent(error) => latent_reason(error),
             Self::Model(error) => model_reason(error),
-            Self::ModelMissing { .. } | Self::NoFittingModel { .. } => "MODEL_MISMATCH",
+            Self::GreyOnly { .. } | Self::ModelMissing { .. } | Self::NoFittingModel { .. } => {
+                "MODEL_MISMATCH"
+            }
             Self::NotEnabled { .. } => "NOT_ENABLED",
             Self::TooLarge { .. } => "IMAGE_TOO_LARGE",
         }
@@ -200,13 +233,15 @@ mod tests {
         let fidelity = Fidelity { ssim: 0.5, min_local_ssim: 0.1, psnr_db: None, mse: 0.0, max_abs_error: 1 };
         let uid = "1.2.840.10008.1.2.4.100".to_owned();
         let id = "a-model".to_owned();
-        let cases: [(CodecError, &str); 19] = [
+        let cases: [(CodecError, &str); 21] = [
             (CodecError::Bitstream { what: "" }, "MALFORMED_BITSTREAM"),
             (CodecError::ModelContradiction { id: id.clone(), what: "" }, "MALFORMED_BITSTREAM"),
             (CodecError::DuplicateModel { id: id.clone() }, "MODEL_NOT_READY"),
             (CodecError::NoModels, "MODEL_NOT_READY"),
             (CodecError::PinnedModelMissing { digest }, "MODEL_NOT_READY"),
-            (CodecError::FidelityBelowFloor { fidelity }, "FIDELITY_BELOW_FLOOR"),
+            (CodecError::FidelityBelowFloor { fidelity, unlike: None }, "FIDELITY_BELOW_FLOOR"),
+            (CodecError::GreyOnly { id: id.clone() }, "MODEL_MISMATCH"),
+            (CodecError::ResearchUnmarked { id: id.clone(), purpose: Purpose::Denoising }, "INVALID_POLICY"),
             (CodecError::FloorsUnmeasurable, "INVALID_POLICY"),
             (CodecError::InvalidPolicy { what: "" }, "INVALID_POLICY"),
             (CodecError::ModelMissing { digest }, "MODEL_MISMATCH"),

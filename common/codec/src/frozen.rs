@@ -4,15 +4,26 @@
 use latentwire_imaging::Format;
 use latentwire_latent::{QuantisedLatent, Tables};
 use latentwire_model::DecoderDigest;
+use proptest::prelude::*;
 
 use crate::bitstream::{CodedImage, Header, LatentHeader, LatentImage, write_exact, write_latent};
 use crate::error::CodecError;
+use crate::policy::LatentCoding;
+use crate::rows::{read_rows, write_rows};
 
 const EXACT: &str = include_str!("../tests/frozen/exact.hex");
 const LATENT: &str = include_str!("../tests/frozen/latent.hex");
 const SYMBOLS: &str = include_str!("../tests/frozen/latent.symbols");
 const TABLES: &[u8] = include_bytes!("../tests/models/sound/blur-other/tables.bin");
 const DECODE_TOML: &[u8] = include_bytes!("../tests/models/sound/blur-other/decode.toml");
+const WHOLE: &str = include_str!("../tests/frozen/whole.hex");
+const WHOLE_SYMBOLS: &str = include_str!("../tests/frozen/whole.symbols");
+const WHOLE_TABLES: &[u8] = include_bytes!("../tests/models/sound/research/whole-dense/tables.bin");
+const WHOLE_DECODE_TOML: &[u8] = include_bytes!("../tests/models/sound/research/whole-dense/decode.toml");
+const ROWS: &str = include_str!("../tests/frozen/rows.hex");
+const ROWS_VALUES: &str = include_str!("../tests/frozen/rows.values");
+const WHOLE_ROWS: &str = include_str!("../tests/frozen/whole_rows.hex");
+const WHOLE_ROWS_VALUES: &str = include_str!("../tests/frozen/whole_rows.values");
 
 fn bytes(hex: &str) -> Vec<u8> {
     hex::decode(hex.split_whitespace().collect::<String>()).unwrap()
@@ -37,11 +48,9 @@ fn the_exact_form_is_frozen() {
     assert_eq!(Header::parse(&coded).unwrap().decoder_digest(), None);
 }
 
-#[test]
-fn the_latent_form_is_frozen() {
-    let coded = bytes(LATENT);
-    let image = latent_image(&coded);
-    let expected = LatentHeader {
+/// The header of `latent.hex`; the others differ from it in the model and in how the latent is written.
+fn latent_header() -> LatentHeader {
+    LatentHeader {
         format: Format::Dicom,
         decoder_digest: DecoderDigest::of(DECODE_TOML),
         width: 37,
@@ -52,40 +61,113 @@ fn the_latent_form_is_frozen() {
         signed: true,
         low: -1024,
         high: 2047,
+        coding: LatentCoding::Entropy,
+        whole_tiles: false,
         quantiser_step: 384,
         latent_channels: 3,
         latent_stride: 2,
         tile_side: 16,
         sop_instance_uid: Some("2.25.123456789".to_owned()),
-    };
-    assert_eq!(image.header, expected);
-    assert_eq!(image.container, b"container");
-    assert_eq!(image.tiles.len(), 4);
+    }
+}
+
+fn whole_header() -> LatentHeader {
+    LatentHeader {
+        decoder_digest: DecoderDigest::of(WHOLE_DECODE_TOML),
+        whole_tiles: true,
+        latent_channels: 1,
+        ..latent_header()
+    }
+}
+
+fn raw(header: LatentHeader) -> LatentHeader {
+    LatentHeader { coding: LatentCoding::RawRows, quantiser_step: 256, ..header }
+}
+
+#[test]
+fn the_latent_form_is_frozen_in_every_order() {
+    for (hex, expected, parts) in [
+        (LATENT, latent_header(), 4),
+        (WHOLE, whole_header(), 4),
+        (ROWS, raw(latent_header()), 2),
+        (WHOLE_ROWS, raw(whole_header()), 2),
+    ] {
+        let coded = bytes(hex);
+        let image = latent_image(&coded);
+        assert_eq!(image.header, expected);
+        assert_eq!(image.container, b"container");
+        assert_eq!(image.tiles.len(), parts);
+        assert_eq!(written(&image), coded);
+    }
+}
+
+fn written(image: &LatentImage<'_>) -> Vec<u8> {
     let tiles: Vec<_> = image.tiles.iter().map(|tile| tile.to_vec()).collect();
-    assert_eq!(write_latent(&image.header, image.container, &tiles).unwrap(), coded);
+    write_latent(&image.header, image.container, &tiles).unwrap()
 }
 
 #[test]
 fn entropy_coding_is_frozen_in_both_directions() {
-    let coded = bytes(LATENT);
-    let image = latent_image(&coded);
-    let tables = Tables::parse(TABLES).unwrap();
-    let places: Vec<_> = (0..2).flat_map(|_| image.header.tile_grid().tiles()).collect();
-    assert_eq!(SYMBOLS.lines().count(), 4);
-    for ((line, bytes), place) in SYMBOLS.lines().zip(&image.tiles).zip(places) {
-        let values = line.split(' ').map(|value| value.parse().unwrap()).collect();
-        let expected = QuantisedLatent { channels: 3, height: place.height, width: place.width, values };
-        assert_eq!(
-            latentwire_latent::decode(&tables, 3, place.height, place.width, bytes).unwrap(),
-            expected
-        );
-        assert_eq!(latentwire_latent::encode(&tables, &expected).unwrap(), *bytes);
+    for (hex, tables, symbols) in [(LATENT, TABLES, SYMBOLS), (WHOLE, WHOLE_TABLES, WHOLE_SYMBOLS)] {
+        let coded = bytes(hex);
+        let image = latent_image(&coded);
+        let tables = Tables::parse(tables).unwrap();
+        let channels = tables.channels();
+        let places: Vec<_> = (0..2).flat_map(|_| image.header.tile_grid().tiles()).collect();
+        assert_eq!(symbols.lines().count(), places.len());
+        for ((line, bytes), place) in symbols.lines().zip(&image.tiles).zip(places) {
+            let values = line.split(' ').map(|value| value.parse().unwrap()).collect();
+            let expected = QuantisedLatent { channels, height: place.height, width: place.width, values };
+            assert_eq!(
+                latentwire_latent::decode(&tables, channels, place.height, place.width, bytes).unwrap(),
+                expected
+            );
+            assert_eq!(latentwire_latent::encode(&tables, &expected).unwrap(), *bytes);
+        }
+    }
+}
+
+#[test]
+fn raw_rows_are_frozen_in_both_directions() {
+    // 19 x 11 latents of three channels; two tiles of 16 x 16 latents of one.
+    for (hex, values, sides) in [(ROWS, ROWS_VALUES, (19, 11)), (WHOLE_ROWS, WHOLE_ROWS_VALUES, (32, 16))] {
+        let coded = bytes(hex);
+        let image = latent_image(&coded);
+        assert_eq!(values.lines().count(), 2);
+        for (line, rows) in values.lines().zip(&image.tiles) {
+            let latent = read_rows(&image.header, rows).unwrap();
+            assert_eq!((latent.width, latent.height), sides);
+            let expected: Vec<f32> = line.split(' ').map(|value| value.parse().unwrap()).collect();
+            assert_eq!(latent.values, expected);
+            assert_eq!(write_rows(&latent), *rows);
+        }
+    }
+}
+
+proptest! {
+    /// What can be read is written back to the same bytes: an image has one coded form, whatever was done to it.
+    #[test]
+    fn a_changed_image_is_refused_or_has_one_coded_form(
+        sample in 0..4_usize,
+        changes in proptest::collection::vec((0..200_usize, any::<u8>()), 1..6),
+        cut in 0..400_usize,
+    ) {
+        let mut coded = bytes([LATENT, WHOLE, ROWS, WHOLE_ROWS][sample]);
+        for (at, value) in changes {
+            coded[at] = value;
+        }
+        coded.truncate(coded.len() - cut.saturating_sub(300));
+        match CodedImage::parse(&coded) {
+            Ok(CodedImage::Latent(image)) => prop_assert_eq!(written(&image), coded),
+            Ok(CodedImage::Exact { format, file }) => prop_assert_eq!(write_exact(format, file), coded),
+            Err(error) => prop_assert_eq!(error.reason(), "MALFORMED_BITSTREAM"),
+        }
     }
 }
 
 #[test]
 fn a_cut_anywhere_and_a_byte_too_many_are_refused() {
-    for coded in [bytes(EXACT), bytes(LATENT)] {
+    for coded in [EXACT, LATENT, WHOLE, ROWS, WHOLE_ROWS].map(bytes) {
         for length in 0..coded.len() {
             let error = Header::parse(&coded[..length]).unwrap_err();
             assert!(matches!(error, CodecError::Bitstream { .. }), "{length}");
@@ -117,7 +199,9 @@ fn each_field_out_of_range_is_refused() {
         ("bits", 53, &[17]),
         ("bits too few for the range", 53, &[11]),
         ("colour space", 54, &[1]),
-        ("tile order", 55, &[1]),
+        ("tile order", 55, &[4]),
+        ("tile order", 55, &[0x81]),
+        ("raw rows with a quantiser step", 55, &[2]),
         ("low above high", 56, &[0xff, 0x07, 0, 0]),
         ("low out of the bits", 56, &[0xff, 0xf7, 0xff, 0xff]),
         ("high out of the bits", 60, &[0, 0x08, 0, 0]),
@@ -140,6 +224,29 @@ fn each_field_out_of_range_is_refused() {
         let mut coded = sound.clone();
         coded[*at..at + value.len()].copy_from_slice(value);
         assert!(matches!(Header::parse(&coded), Err(CodecError::Bitstream { .. })), "{what}");
+    }
+}
+
+#[test]
+fn raw_rows_are_as_many_as_the_head_says_and_name_no_step() {
+    for hex in [ROWS, WHOLE_ROWS] {
+        let sound = bytes(hex);
+        let cases: &[(&str, usize, &[u8])] = &[
+            ("another width", 40, &[100, 0, 0, 0]),
+            ("another height", 44, &[100, 0, 0, 0]),
+            ("a frame more", 48, &[3, 0, 0, 0]),
+            ("a frame less", 48, &[1, 0, 0, 0]),
+            ("as many pixels as there can be", 40, &[0xff; 12]),
+            ("a quantiser step", 64, &[0, 2]),
+            ("another number of channels", 66, &[2]),
+            ("another stride", 67, &[1]),
+            ("a container that takes rows away", 87, &[13, 0, 0, 0]),
+        ];
+        for (what, at, value) in cases {
+            let mut coded = sound.clone();
+            coded[*at..at + value.len()].copy_from_slice(value);
+            assert!(matches!(Header::parse(&coded), Err(CodecError::Bitstream { .. })), "{what}");
+        }
     }
 }
 

@@ -19,6 +19,7 @@
 //! let codec = Codec::load(&CodecConfig {
 //!     models: "models".into(),
 //!     pins: None,
+//!     research: false,
 //!     parts: Parts { encoder: true, decoder: true },
 //!     sessions: SessionOptions::default(),
 //!     dylib: None,
@@ -46,6 +47,7 @@ mod policy;
 mod prepare;
 mod report;
 mod restore;
+mod rows;
 mod tiles;
 
 pub use bitstream::{ExactHeader, Form, Header, LatentHeader};
@@ -54,5 +56,10 @@ pub use error::CodecError;
 pub use latentwire_imaging as imaging;
 pub use latentwire_inference::{InferenceError, Runtime, SessionOptions};
 pub use latentwire_model as model;
-pub use policy::{BelowFloor, DEFAULT_MIN_SSIM, Floors, MAX_QUANTISER_STEP_PERCENT, Mode, Policy};
-pub use report::{Certificate, ModelInfo, Prepared, Report, RestoreTimings, Restored, Timings};
+pub use models::RESEARCH_FOLDER;
+pub use policy::{
+    BelowFloor, DEFAULT_MIN_SSIM, Floors, LatentCoding, MAX_QUANTISER_STEP_PERCENT, Mode, Policy,
+};
+pub use report::{
+    Certificate, Mark, ModelInfo, Prepared, Report, RestoreTimings, Restored, RowLayout, Timings,
+};

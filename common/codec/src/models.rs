@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use latentwire_inference::{DecoderNet, EncoderNet, Geometry, Runtime, SessionOptions};
 use latentwire_latent::Tables;
-use latentwire_model::{Choose, DecodeSpec, DecoderDigest, Modality, ModelError, ModelFolder, Parts};
+use latentwire_model::{Choose, DecodeSpec, DecoderDigest, Modality, ModelError, ModelFolder};
 
+use crate::codec::CodecConfig;
 use crate::error::CodecError;
 use crate::report::ModelInfo;
 
@@ -44,6 +45,7 @@ impl LoadedModel {
         let info = ModelInfo {
             id: folder.id,
             family: folder.decode.family.clone(),
+            purpose: folder.decode.purpose,
             modality: manifest.map_or(Modality::Other, |manifest| manifest.modality),
             label: manifest.and_then(|manifest| manifest.label.clone()),
             digest: folder.digest,
@@ -69,35 +71,32 @@ impl LoadedModel {
     }
 }
 
-/// All loaded models, sorted by folder.
+/// All loaded models, sorted by folder, those of the research folder last.
 #[derive(Debug)]
 pub(crate) struct Models(Vec<LoadedModel>);
 
 impl Models {
-    /// Reads every model folder, or those whose digest is pinned, and makes their sessions.
-    pub(crate) fn load(
-        runtime: &Runtime,
-        models: &Path,
-        pins: Option<&[DecoderDigest]>,
-        parts: Parts,
-        options: &SessionOptions,
-    ) -> Result<Self, CodecError> {
+    /// Reads every model folder, or those whose digest is pinned, and makes their sessions. What is by request only is
+    /// passed over unless `config` asks for research.
+    pub(crate) fn load(runtime: &Runtime, config: &CodecConfig) -> Result<Self, CodecError> {
+        let CodecConfig { parts, research, .. } = *config;
+        let pins = config.pins.as_deref();
         let pinned = |digest| pins.is_none_or(|pins| pins.contains(&digest));
         let mut loaded = Vec::<LoadedModel>::new();
-        for path in latentwire_model::find(models)? {
+        for path in folders(&config.models, research)? {
             // Of a folder that is not pinned, nothing is read but the file that tells so.
             if pins.is_some() && !pinned(peek_digest(&path)?) {
                 continue;
             }
             let folder = ModelFolder::read(&path, parts)?;
-            if !pinned(folder.digest) {
+            if !pinned(folder.digest) || (folder.decode.purpose.is_by_request_only() && !research) {
                 continue;
             }
             let twin = |model: &LoadedModel| model.info.digest == folder.digest || model.info.id == folder.id;
             if loaded.iter().any(twin) {
                 return Err(CodecError::DuplicateModel { id: folder.id });
             }
-            loaded.push(LoadedModel::load(runtime, folder, options)?);
+            loaded.push(LoadedModel::load(runtime, folder, &config.sessions)?);
         }
         let found: HashSet<_> = loaded.iter().map(|model| model.info.digest).collect();
         if let Some(digest) = pins.unwrap_or_default().iter().find(|pin| !found.contains(pin)) {
@@ -118,6 +117,16 @@ impl Models {
     }
 }
 
+/// The model folders, those of the research folder last and on demand only. There need not be such a folder.
+fn folders(models: &Path, research: bool) -> Result<Vec<PathBuf>, CodecError> {
+    let mut folders = latentwire_model::find(models)?;
+    let below = models.join(RESEARCH_FOLDER);
+    if research && below.is_dir() {
+        folders.extend(latentwire_model::find(&below)?);
+    }
+    Ok(folders)
+}
+
 /// The digest of a model folder, without its other files.
 fn peek_digest(folder: &Path) -> Result<DecoderDigest, CodecError> {
     let path = folder.join("decode.toml");
@@ -126,6 +135,9 @@ fn peek_digest(folder: &Path) -> Result<DecoderDigest, CodecError> {
     read.map_err(|source| ModelError::Io { path, source })?;
     Ok(DecoderDigest::of(&text))
 }
+
+/// Below the folder of models: the models that are loaded on demand only.
+pub const RESEARCH_FOLDER: &str = "research";
 
 /// More than any sound `decode.toml` has.
 const DECODE_TOML_MAX_BYTES: u64 = 1 << 20;

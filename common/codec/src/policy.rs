@@ -51,6 +51,17 @@ impl FromStr for Mode {
     }
 }
 
+/// How the latent is written into the coded image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LatentCoding {
+    /// Quantised, and entropy-coded tile by tile (the default).
+    #[default]
+    Entropy,
+    /// As the net gave it: rows of `f32`, neither quantised nor coded. For research: what paper A (Alslman et al. 2022,
+    /// section 3.3) seals row by row. A latent that was asked for so is kept where the file itself is smaller.
+    RawRows,
+}
+
 /// What becomes of a picture whose reconstruction falls below a floor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum BelowFloor {
@@ -159,6 +170,8 @@ pub struct Policy {
     /// Quantiser step in percent of the model's base steps, 1..=10,000; 100 is the step it was
     /// trained for, more is coarser.
     pub quantiser_step_percent: u32,
+    /// How the latent is written; [`LatentCoding::RawRows`] goes with [`Mode::Latent`] and the model's own step.
+    pub latent_coding: LatentCoding,
 }
 
 impl Default for Policy {
@@ -169,10 +182,14 @@ impl Default for Policy {
             below_floor: BelowFloor::default(),
             model: None,
             modality: None,
-            quantiser_step_percent: 100,
+            quantiser_step_percent: OWN_STEPS_PERCENT,
+            latent_coding: LatentCoding::default(),
         }
     }
 }
+
+/// The model's own steps.
+const OWN_STEPS_PERCENT: u32 = 100;
 
 /// Largest [`Policy::quantiser_step_percent`].
 pub const MAX_QUANTISER_STEP_PERCENT: u32 = 10_000;
@@ -197,10 +214,29 @@ impl Policy {
         if !(1..=MAX_QUANTISER_STEP_PERCENT).contains(&self.quantiser_step_percent) {
             return Err(CodecError::InvalidPolicy { what: "quantiser_step_percent must lie in 1..=10000" });
         }
+        if self.latent_coding == LatentCoding::RawRows {
+            self.validate_raw_rows()?;
+        }
         match self.mode {
             Mode::Latent | Mode::Exact => Ok(()),
             Mode::Bounded => Err(CodecError::NotEnabled { what: "mode bounded" }),
         }
+    }
+
+    fn validate_raw_rows(&self) -> Result<(), CodecError> {
+        if self.mode != Mode::Latent {
+            return Err(CodecError::InvalidPolicy { what: "rows of a raw latent need mode latent" });
+        }
+        if self.quantiser_step_percent != OWN_STEPS_PERCENT {
+            let what = "rows of a raw latent are not quantised: leave the quantiser step out";
+            return Err(CodecError::InvalidPolicy { what });
+        }
+        Ok(())
+    }
+
+    /// How its latents are quantised and written.
+    pub(crate) fn coding(&self) -> Coding {
+        Coding { quantiser_step: self.quantiser_step(), latent: self.latent_coding }
     }
 
     /// The quantiser step as the bitstream has it: in 1/256 of the model's base steps, rounded, at
@@ -209,6 +245,14 @@ impl Policy {
         let step = (u64::from(self.quantiser_step_percent) * 256 + 50) / 100;
         u16::try_from(step).unwrap_or(u16::MAX).max(1)
     }
+}
+
+/// How a latent is quantised and written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Coding {
+    /// In 1/256 of the model's base steps, at least 1.
+    pub(crate) quantiser_step: u16,
+    pub(crate) latent: LatentCoding,
 }
 
 #[cfg(test)]

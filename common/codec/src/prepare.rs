@@ -7,15 +7,15 @@ use latentwire_model::Modality;
 use sha2::{Digest, Sha256};
 
 use crate::bitstream::{CodedImage, exact_length, write_exact, write_latent};
-use crate::choice::{Subject, choose, hinted_modality};
+use crate::choice::{Subject, check_research, choose, hinted_modality};
 use crate::codec::Codec;
-use crate::decode::{decode_pixels, model_of};
-use crate::encode::encode_pixels;
+use crate::decode::{check_size, decode_pixels, model_of};
+use crate::encode::{EncodedPixels, encode_pixels, latent_header};
 use crate::error::CodecError;
 use crate::models::LoadedModel;
 use crate::normalise::ValueRange;
-use crate::policy::{BelowFloor, Mode, Policy};
-use crate::report::{Certificate, Prepared, Report, Timings};
+use crate::policy::{BelowFloor, LatentCoding, Mode, Policy};
+use crate::report::{Certificate, Mark, Prepared, Report, RowLayout, Timings};
 
 /// Pictures with a shorter side travel exact: there is nothing to gain, and nothing to measure a
 /// floor on.
@@ -30,6 +30,7 @@ pub(crate) fn prepare(codec: &Codec, source: &[u8], policy: &Policy) -> Result<P
     if !codec.measures && policy.floors.are_explicit() {
         return Err(CodecError::FloorsUnmeasurable);
     }
+    check_research(&codec.models, policy)?;
     let start = Instant::now();
     let source = Source::new(source);
     let picture = latentwire_imaging::read(source.bytes, &codec.limits)?;
@@ -86,9 +87,12 @@ fn prepare_latent(
 ) -> Result<Prepared, CodecError> {
     let start = Instant::now();
     let Picture { format, pixels, container, hint, .. } = picture;
-    let model = choose(&codec.models, policy, &Subject { pixels: &pixels, format, hint, range })?;
+    let subject = Subject { pixels: &pixels, format, hint, range };
+    let model = choose(&codec.models, policy, &subject)?;
     let choice_time = start.elapsed();
-    let mut encoded = encode_pixels(model, &pixels, format, range, policy.quantiser_step())?;
+    let header = latent_header(model, &subject, policy.coding())?;
+    check_size(&header, &codec.limits)?;
+    let mut encoded = encode_pixels(model, &subject, header)?;
     timings.encode_ms = milliseconds(choice_time + encoded.encode_time);
     let start = Instant::now();
     let derived_sop_instance_uid = latentwire_imaging::derived_sop_instance_uid(
@@ -99,10 +103,12 @@ fn prepare_latent(
     );
     encoded.header.sop_instance_uid = derived_sop_instance_uid.clone();
     let coded = write_latent(&encoded.header, &container, &encoded.tiles)?;
+    let rows = row_layout(&encoded, coded.len())?;
     timings.code_ms = milliseconds(encoded.code_time + start.elapsed());
 
     let modality = model.info.modality;
-    let keeps_latent = policy.below_floor == BelowFloor::SendMarked;
+    let keeps_latent =
+        policy.below_floor == BelowFloor::SendMarked || policy.latent_coding == LatentCoding::RawRows;
     if coded.len() >= exact_length(source.bytes.len()) && !keeps_latent {
         let reason = "the coded latent is not smaller than the file";
         return Ok(source.exact(format, Some(pixels), modality, reason, timings));
@@ -112,10 +118,11 @@ fn prepare_latent(
     let fidelity = measurement.as_ref().map(|measurement| measurement.fidelity);
     let below_floor = fidelity.is_some_and(|fidelity| !policy.floors.hold(&fidelity));
     if let (true, Some(fidelity)) = (below_floor, fidelity) {
+        let unlike = unlike(model, &subject, policy);
         match policy.below_floor {
-            BelowFloor::Reject => return Err(CodecError::FidelityBelowFloor { fidelity }),
+            BelowFloor::Reject => return Err(CodecError::FidelityBelowFloor { fidelity, unlike }),
             BelowFloor::Exact => {
-                let reason = below_floor_reason(&fidelity);
+                let reason = below_floor_reason(&fidelity, unlike);
                 let mut prepared = source.exact(format, Some(pixels), modality, &reason, timings);
                 prepared.report.below_floor = true;
                 return Ok(prepared);
@@ -130,6 +137,7 @@ fn prepare_latent(
         fidelity,
         measured: fidelity.is_some(),
         below_floor,
+        mark: Mark::of(model.info.purpose).or(below_floor.then_some(Mark::BelowFloor)),
         exact_reason: None,
         ..source.report(format, Some(&pixels), modality, timings)
     };
@@ -142,7 +150,19 @@ fn prepare_latent(
         report,
         reconstruction,
         original: Some(pixels),
+        rows,
     })
+}
+
+/// Where the rows of a coded image are, if it has any.
+fn row_layout(encoded: &EncodedPixels, coded_bytes: usize) -> Result<Option<RowLayout>, CodecError> {
+    if encoded.header.coding != LatentCoding::RawRows {
+        return Ok(None);
+    }
+    let row_bytes = u32::try_from(encoded.header.raw_row_bytes());
+    let row_bytes = row_bytes.map_err(|_| CodecError::TooLarge { what: "a row of the latent" })?;
+    let rows: usize = encoded.tiles.iter().map(Vec::len).sum();
+    Ok(Some(RowLayout { head_bytes: coded_bytes - rows, row_bytes }))
 }
 
 /// What the receiver will see, and how near it is.
@@ -180,10 +200,28 @@ fn certificate(codec: &Codec, model: &LoadedModel, reconstruction: &PixelTensor)
     }
 }
 
-fn below_floor_reason(fidelity: &Fidelity) -> String {
+/// Why a model that was asked for by its id may not suit a picture: what the request, the header or the colours say
+/// against it.
+fn unlike(model: &LoadedModel, subject: &Subject<'_>, policy: &Policy) -> Option<String> {
+    policy.model.as_ref()?;
+    let made_for = model.info.modality;
+    let said = policy.modality.or(hinted_modality(subject.hint)).filter(|said| *said != Modality::Other);
+    let colours = subject.pixels.channels == 3;
+    let what = match (made_for, said) {
+        (Modality::Other, _) => return None,
+        (_, Some(said)) if said != made_for => format!("is said to show {said}"),
+        (Modality::Fundus, _) if !colours => "is grey".to_owned(),
+        (Modality::Chest | Modality::Brain, _) if colours => "has colours".to_owned(),
+        (Modality::Fundus | Modality::Chest | Modality::Brain, _) => return None,
+    };
+    Some(format!("model {} was made for {made_for} pictures, and this one {what}", model.info.id))
+}
+
+fn below_floor_reason(fidelity: &Fidelity, unlike: Option<String>) -> String {
+    let unlike = unlike.map_or_else(String::new, |unlike| format!("; {unlike}"));
     let psnr = fidelity.psnr_db.map_or_else(|| "infinite".to_owned(), |psnr| format!("{psnr:.2} dB"));
     format!(
-        "below a floor: SSIM {:.4}, worst tile {:.4}, PSNR {psnr}, largest error {}",
+        "below a floor: SSIM {:.4}, worst tile {:.4}, PSNR {psnr}, largest error {}{unlike}",
         fidelity.ssim, fidelity.min_local_ssim, fidelity.max_abs_error
     )
 }
@@ -224,6 +262,7 @@ impl<'a> Source<'a> {
             report,
             reconstruction: None,
             original: pixels,
+            rows: None,
         }
     }
 
@@ -251,6 +290,7 @@ impl<'a> Source<'a> {
             fidelity: None,
             measured: true,
             below_floor: false,
+            mark: None,
             exact_reason: None,
             timings,
         }

@@ -1,7 +1,7 @@
 //! What `prepare` and `restore` hand back.
 
 use latentwire_imaging::{Fidelity, Format, PixelTensor};
-use latentwire_model::{DecoderDigest, Modality};
+use latentwire_model::{DecoderDigest, Modality, Purpose};
 
 use crate::policy::Mode;
 
@@ -12,6 +12,8 @@ pub struct ModelInfo {
     pub id: String,
     /// The family it belongs to, such as `ae224`.
     pub family: String,
+    /// What it is for.
+    pub purpose: Purpose,
     /// What it was trained on; `other` where the folder carries no manifest.
     pub modality: Modality,
     /// The trainer's own word for that, such as `ultrasound`, where the manifest has one.
@@ -45,6 +47,48 @@ pub struct Prepared {
     pub reconstruction: Option<PixelTensor>,
     /// The source's pixels; `None` where they were not parsed.
     pub original: Option<PixelTensor>,
+    /// Where the rows are, where the latent was written as [raw rows](crate::LatentCoding::RawRows) and travels so.
+    pub rows: Option<RowLayout>,
+}
+
+/// How a coded image of raw rows is made up: a head, then rows of equal length to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowLayout {
+    /// Bytes before the first row: the header and the container.
+    pub head_bytes: usize,
+    /// Bytes of a row: 4 for each channel of each latent position.
+    pub row_bytes: u32,
+}
+
+/// Why a picture that travels through a latent is not to be taken for the original. It is never left out of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mark {
+    /// The reconstruction is below a floor and was sent all the same.
+    BelowFloor,
+    /// The model takes noise away: the picture was changed on purpose.
+    Denoised,
+    /// The model serves research.
+    Research,
+}
+
+impl Mark {
+    /// The name used in JSON and tables: `below_floor`, `denoised` or `research`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BelowFloor => "below_floor",
+            Self::Denoised => "denoised",
+            Self::Research => "research",
+        }
+    }
+
+    /// What a model of such a purpose marks its pictures with, whatever was measured.
+    pub fn of(purpose: Purpose) -> Option<Self> {
+        match purpose {
+            Purpose::Denoising => Some(Self::Denoised),
+            Purpose::Product => None,
+            Purpose::Research => Some(Self::Research),
+        }
+    }
 }
 
 /// The sender's word for the pixels that the receiver will decode.
@@ -96,6 +140,8 @@ pub struct Report {
     pub measured: bool,
     /// Whether the latent fell below a floor: it is sent marked, or was replaced by the exact form.
     pub below_floor: bool,
+    /// Why the picture is not to be taken for the original, where it travels through a latent.
+    pub mark: Option<Mark>,
     /// Why the image travels exact, if it does.
     pub exact_reason: Option<String>,
     /// What each step took.
@@ -128,6 +174,9 @@ pub struct Restored {
     pub mode: Mode,
     /// The model, in latent form.
     pub model: Option<String>,
+    /// What the model's purpose marks the picture with. Floors are the sender's business: a picture below them is not
+    /// known here.
+    pub mark: Option<Mark>,
     /// The reconstruction, in latent form.
     pub pixels: Option<PixelTensor>,
     /// [`PixelTensor::sha256`] of the reconstruction, to be compared with the certificate's.

@@ -9,7 +9,7 @@ use crate::codec::Codec;
 use crate::decode::{decode_pixels, model_of};
 use crate::error::CodecError;
 use crate::policy::Mode;
-use crate::report::{RestoreTimings, Restored};
+use crate::report::{Mark, RestoreTimings, Restored};
 
 /// See [`Codec::restore`].
 pub(crate) fn restore(codec: &Codec, coded: &[u8]) -> Result<Restored, CodecError> {
@@ -25,6 +25,7 @@ pub(crate) fn restore(codec: &Codec, coded: &[u8]) -> Result<Restored, CodecErro
                 format: Some(format),
                 mode: Mode::Exact,
                 model: None,
+                mark: None,
                 pixels: None,
                 reconstruction_sha256: None,
                 timings: RestoreTimings::default(),
@@ -60,6 +61,7 @@ fn restore_latent(
         format: Some(format),
         mode: Mode::Latent,
         model: Some(model.info.id.clone()),
+        mark: Mark::of(model.info.purpose),
         reconstruction_sha256: Some(pixels.sha256()),
         pixels: Some(pixels),
         timings: RestoreTimings::default(),

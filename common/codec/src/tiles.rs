@@ -1,11 +1,23 @@
 //! How a frame's latent is cut into tiles that are entropy-coded alone.
 
-/// Side of the tiles that this version writes, in latent positions.
+use latentwire_model::DecodeSpec;
+
+/// Side of the tiles that this version writes, in latent positions, unless the model says it.
 pub(crate) const TILE_SIDE: u16 = 256;
 
-/// Latent positions along a side of so many pixels.
-pub(crate) fn latent_side(pixels: u32, stride: u32) -> u32 {
-    pixels.div_ceil(stride)
+/// Side of the tiles of a model whose nets take whole tiles only, in latent positions.
+pub(crate) fn whole_tile(spec: &DecodeSpec) -> Option<u32> {
+    spec.tiles.whole.then(|| spec.tiles.size / spec.latent.stride)
+}
+
+/// Latent positions along a side of so many pixels, rounded up to whole tiles where there is a tile to be filled; `None`
+/// past `u32`.
+pub(crate) fn latent_side(pixels: u32, stride: u32, whole_tile: Option<u32>) -> Option<u32> {
+    let side = pixels.div_ceil(stride);
+    match whole_tile {
+        Some(tile) => side.checked_next_multiple_of(tile),
+        None => Some(side),
+    }
 }
 
 /// The tiles of one frame's latent.
@@ -87,6 +99,15 @@ mod tests {
             let area: u32 = tiles.iter().map(|tile| tile.width * tile.height).sum();
             assert_eq!(area, width * height);
         }
+    }
+
+    #[test]
+    fn sides_are_rounded_up_to_strides_and_to_whole_tiles() {
+        assert_eq!(latent_side(1, 2, None), Some(1));
+        assert_eq!(latent_side(65, 2, None), Some(33));
+        assert_eq!([1, 512, 513].map(|side| latent_side(side, 32, Some(16))), [16, 16, 32].map(Some));
+        assert_eq!(latent_side(u32::MAX, 1, None), Some(u32::MAX));
+        assert_eq!(latent_side(u32::MAX, 1, Some(16)), None);
     }
 
     #[test]

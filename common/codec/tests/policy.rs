@@ -37,7 +37,7 @@ fn below_each_floor_reject_refuses_with_the_figures() {
         let policy = Policy { floors, below_floor: BelowFloor::Reject, ..with_model("haar-chest") };
         let error = codec().prepare(&file, &policy).unwrap_err();
         assert_eq!(error.reason(), "FIDELITY_BELOW_FLOOR", "{what}");
-        let CodecError::FidelityBelowFloor { fidelity } = error else { panic!("{error}") };
+        let CodecError::FidelityBelowFloor { fidelity, unlike: None } = error else { panic!("{error}") };
         assert!(fidelity.ssim > 0.9 && fidelity.ssim < 1.0);
     }
 }

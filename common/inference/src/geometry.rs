@@ -4,6 +4,10 @@
 //! away. At the picture's edge there is no halo: the tile ends there, and the net pads with zeros exactly as it does
 //! when the whole picture is run at once. So tiling does not change the result.
 //!
+//! Nets that take tiles of one size only (a dense layer over the whole tile, as paper B's) have no halo and see no
+//! shorter tile: the picture is padded to whole tiles, the edge's own values going on, and what was added is cut away
+//! after decoding.
+//!
 //! ```text
 //! ┌────────┬───────┐    core of tile (0,0): 0..tile
 //! │ core   ┊halo   │    its window:         0..tile + halo, cut at the padded picture's edge
@@ -31,6 +35,8 @@ pub struct Geometry {
     pub encoder_halo: u32,
     /// Margin round a decoder tile: at least the decoder's receptive field on one side; at most 65,536.
     pub decoder_halo: u32,
+    /// Whether the nets take tiles of exactly this size, so that pictures are padded to whole ones; then no halo.
+    pub whole: bool,
 }
 
 impl From<&DecodeSpec> for Geometry {
@@ -42,6 +48,7 @@ impl From<&DecodeSpec> for Geometry {
             tile: spec.tiles.size,
             encoder_halo: spec.tiles.encoder_halo,
             decoder_halo: spec.tiles.decoder_halo,
+            whole: spec.tiles.whole,
         }
     }
 }
@@ -74,6 +81,8 @@ impl Geometry {
             Some("stride and channels must not be zero".to_owned())
         } else if self.tile == 0 {
             Some("the tile must not be zero".to_owned())
+        } else if self.whole && (self.encoder_halo, self.decoder_halo) != (0, 0) {
+            Some("whole tiles have no halo".to_owned())
         } else {
             lengths.iter().find(|(_, length)| *length > MAX_TILE || length % self.stride != 0).map(
                 |(name, length)| {
@@ -87,7 +96,8 @@ impl Geometry {
         problem.map_or(Ok(()), |problem| Err(InferenceError::Geometry { problem }))
     }
 
-    /// Rows and columns of the latent of a picture: its sides divided by the stride, rounded up.
+    /// Columns and rows of the latent of a picture: its sides divided by the stride, rounded up; where tiles are whole,
+    /// those of all its tiles.
     pub(crate) fn latent_size(&self, width: u32, height: u32) -> Result<(u32, u32), InferenceError> {
         if width == 0 || height == 0 {
             return Err(InferenceError::ZeroSize);
@@ -95,7 +105,16 @@ impl Geometry {
         if width > MAX_SIDE || height > MAX_SIDE {
             return Err(InferenceError::TooLarge { width, height, limit: MAX_SIDE });
         }
-        Ok((width.div_ceil(self.stride), height.div_ceil(self.stride)))
+        let positions = |side: u32| match self.whole {
+            true => side.div_ceil(self.tile) * (self.tile / self.stride),
+            false => side.div_ceil(self.stride),
+        };
+        Ok((positions(width), positions(height)))
+    }
+
+    /// The side that both of the net's tensors must have, in latent positions; `None` where it takes any.
+    pub(crate) fn fixed_side(&self) -> Option<u32> {
+        self.whole.then_some(self.tile / self.stride)
     }
 
     /// The tiles of a latent of `width` x `height`, row by row, for a net with the given halo (in pixels).
@@ -164,7 +183,9 @@ mod tests {
         tile: 8,
         encoder_halo: 4,
         decoder_halo: 4,
+        whole: false,
     };
+    const WHOLE: Geometry = Geometry { encoder_halo: 0, decoder_halo: 0, whole: true, ..GEOMETRY };
 
     #[test]
     fn cores_cover_the_latent_once_and_windows_stay_inside() {
@@ -197,8 +218,24 @@ mod tests {
     }
 
     #[test]
+    fn whole_tiles_cover_the_picture_and_are_all_alike() {
+        for (pixels, tiles) in [((1, 1), 1), ((8, 8), 1), ((9, 8), 2), ((7, 17), 3), ((65_535, 1), 8192)] {
+            let (width, height) = WHOLE.latent_size(pixels.0, pixels.1).unwrap();
+            assert!(width * 2 >= pixels.0 && height * 2 >= pixels.1);
+            let found: Vec<_> = WHOLE.tiles(width, height, 0).collect();
+            assert_eq!(found.len(), tiles, "{pixels:?}");
+            for tile in found {
+                for span in [tile.columns, tile.rows] {
+                    assert_eq!((span.core_length, span.window_length, span.margin()), (4, 4, 0));
+                }
+            }
+        }
+        assert_eq!((GEOMETRY.fixed_side(), WHOLE.fixed_side()), (None, Some(4)));
+    }
+
+    #[test]
     fn unsound_geometries_are_refused() {
-        assert!(GEOMETRY.check().is_ok());
+        assert!(GEOMETRY.check().is_ok() && WHOLE.check().is_ok());
         for geometry in [
             Geometry { stride: 0, ..GEOMETRY },
             Geometry { stride: 3, ..GEOMETRY },
@@ -209,6 +246,7 @@ mod tests {
             Geometry { tile: u32::MAX - 1, ..GEOMETRY },
             Geometry { encoder_halo: 1, ..GEOMETRY },
             Geometry { decoder_halo: 70_000, ..GEOMETRY },
+            Geometry { whole: true, ..GEOMETRY },
         ] {
             assert!(matches!(geometry.check(), Err(InferenceError::Geometry { .. })), "{geometry:?}");
         }

@@ -13,9 +13,9 @@ use crate::session::{Net, Shape, Signature};
 pub struct LatentTensor {
     /// Number of channels.
     pub channels: u8,
-    /// Rows of a channel: the picture's height divided by the stride, rounded up.
+    /// Rows of a channel: the picture's height divided by the stride, rounded up; with whole tiles, those of all tiles.
     pub height: u32,
-    /// Columns of a channel: the picture's width divided by the stride, rounded up.
+    /// Columns of a channel: likewise of its width.
     pub width: u32,
     /// `channels * height * width` values.
     pub values: Vec<f32>,
@@ -61,6 +61,8 @@ impl EncoderNet {
             output_channels: geometry.latent_channels,
             output_type: TensorElementType::Float32,
             bit_exact: false,
+            fixed_input: geometry.fixed_side().map(|side| side * geometry.stride),
+            fixed_output: geometry.fixed_side(),
         };
         let net = Net::load(runtime, onnx, signature, options)?;
         let (pixels, latent) = probe_shapes(&geometry);
@@ -71,8 +73,9 @@ impl EncoderNet {
     /// Encodes a picture of `width` x `height` pixels (1 to 65,535 each), a tile at a time.
     ///
     /// `fill` is called once a tile, row by row, and writes planar `[channels][height][width]` values of 0.0 to 1.0 for
-    /// a window. The sides are padded to multiples of the stride, so a window may reach up to `stride - 1` pixels
-    /// beyond the picture's right and lower edge: there the edge's own values must be repeated.
+    /// a window. The sides are padded to multiples of the stride, or to whole tiles where the geometry says so: a window
+    /// may reach beyond the picture's right and lower edge, by less than a stride or a tile, and there the edge's own
+    /// values must be repeated.
     ///
     /// Memory: one window, what the net needs for it, and the latent.
     ///
@@ -149,6 +152,8 @@ impl DecoderNet {
             output_channels: geometry.pixel_channels,
             output_type,
             bit_exact,
+            fixed_input: geometry.fixed_side(),
+            fixed_output: geometry.fixed_side().map(|side| side * geometry.stride),
         };
         let net = Net::load(runtime, onnx, signature, options)?;
         let (pixels, latent) = probe_shapes(&geometry);
@@ -255,9 +260,11 @@ impl DecoderNet {
 const ENCODER: &str = "encoder";
 const DECODER: &str = "decoder";
 
-/// Shapes of a small picture and its latent; the sides differ, so that a net that exchanges them is found out.
+/// Shapes of a small picture and its latent; the sides differ, so that a net that exchanges them is found out, unless it
+/// takes one size only.
 fn probe_shapes(geometry: &Geometry) -> (Shape, Shape) {
-    let latent = Shape { channels: geometry.latent_channels, height: 8, width: 12 };
+    let (height, width) = geometry.fixed_side().map_or((8, 12), |side| (side, side));
+    let latent = Shape { channels: geometry.latent_channels, height, width };
     let pixels = Shape {
         channels: geometry.pixel_channels,
         height: latent.height * geometry.stride,

@@ -20,6 +20,10 @@ pub(crate) struct Signature {
     pub(crate) output_type: TensorElementType,
     /// Whether the output must be the same bits on every processor that the model is certified for.
     pub(crate) bit_exact: bool,
+    /// Rows and columns of the input, where the net takes one size only.
+    pub(crate) fixed_input: Option<u32>,
+    /// Rows and columns of the output, likewise.
+    pub(crate) fixed_output: Option<u32>,
 }
 
 /// Channels, rows and columns of a tensor `[1, channels, height, width]`.
@@ -139,28 +143,49 @@ fn configure(runtime: &Runtime, signature: &Signature, threads: usize) -> Result
 }
 
 fn check_tensors(session: &Session, signature: &Signature) -> Result<(), InferenceError> {
-    let float = TensorElementType::Float32;
-    let Signature { net, input, input_channels, output, output_channels, output_type, .. } = *signature;
-    check_tensor(net, "input", session.inputs(), input, input_channels, float)?;
-    check_tensor(net, "output", session.outputs(), output, output_channels, output_type)
+    let Signature { net, .. } = *signature;
+    let input = Declared {
+        side: "input",
+        name: signature.input,
+        channels: signature.input_channels,
+        element: TensorElementType::Float32,
+        fixed: signature.fixed_input,
+    };
+    let output = Declared {
+        side: "output",
+        name: signature.output,
+        channels: signature.output_channels,
+        element: signature.output_type,
+        fixed: signature.fixed_output,
+    };
+    check_tensor(net, session.inputs(), &input)?;
+    check_tensor(net, session.outputs(), &output)
 }
 
-/// Checks what a model declares: one tensor `[1, channels, any height, any width]` of the right name and type.
-///
-/// A dynamic batch is accepted (one picture is run at a time), and so is a dynamic number of output channels, which
-/// shape inference may leave open: what really comes out is checked at every run.
-fn check_tensor(
-    net: &'static str,
-    side: &str,
-    tensors: &[Outlet],
+/// What a net must declare of its input or output.
+struct Declared {
+    side: &'static str,
     name: &'static str,
     channels: u8,
     element: TensorElementType,
-) -> Result<(), InferenceError> {
-    let channels = i64::from(channels);
+    fixed: Option<u32>,
+}
+
+/// Checks what a model declares: one tensor `[1, channels, any height, any width]` of the right name and type; of the
+/// one size, or any, where the net takes one size only.
+///
+/// A dynamic batch is accepted (one picture is run at a time), and so is a dynamic number of output channels, which
+/// shape inference may leave open: what really comes out is checked at every run.
+fn check_tensor(net: &'static str, tensors: &[Outlet], wanted: &Declared) -> Result<(), InferenceError> {
+    let Declared { side, name, element, .. } = *wanted;
+    let channels = i64::from(wanted.channels);
+    let fixed = wanted.fixed.map(i64::from);
+    let sized = |found: i64| found == -1 || Some(found) == fixed;
     let declares = |tensor: &Outlet| match tensor.dtype() {
         ValueType::Tensor { ty, shape, .. } if *ty == element => match shape[..] {
-            [1 | -1, found, -1, -1] => found == channels || (side == "output" && found == -1),
+            [1 | -1, found, height, width] if sized(height) && sized(width) => {
+                found == channels || (side == "output" && found == -1)
+            }
             _ => false,
         },
         ValueType::Tensor { .. }
@@ -177,7 +202,10 @@ fn check_tensor(
     Err(InferenceError::Shape {
         net,
         tensor: side.to_owned(),
-        expected: format!("one tensor named {name}, {element}[1, {channels}, any height, any width]"),
+        expected: match fixed {
+            Some(fixed) => format!("one tensor named {name}, {element}[1, {channels}, {fixed}, {fixed}]"),
+            None => format!("one tensor named {name}, {element}[1, {channels}, any height, any width]"),
+        },
         found: if found.is_empty() { "nothing".to_owned() } else { found.join("; ") },
     })
 }

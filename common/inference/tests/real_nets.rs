@@ -35,6 +35,7 @@ fn geometry(tile: u32) -> Geometry {
         tile,
         encoder_halo: HALO,
         decoder_halo: HALO,
+        whole: false,
     }
 }
 
@@ -164,6 +165,69 @@ fn a_halo_that_is_too_small_shows() {
     let whole = decoder("decoder.onnx", 1024, OutputKind::Float32).unwrap();
     let (whole, tiled) = (decode(&whole, 100, 70, &latent, floats), decode(&tiled, 100, 70, &latent, floats));
     assert!(largest_difference(&whole, &tiled) > 1e-3);
+}
+
+/// Of `whole_encoder.onnx` and `whole_decoder.onnx`: tiles of 32x32 pixels and 16x16 latents, no other.
+fn whole_geometry() -> Geometry {
+    Geometry { latent_channels: 1, encoder_halo: 0, decoder_halo: 0, whole: true, ..geometry(32) }
+}
+
+#[test]
+fn nets_of_one_size_take_pictures_of_any_size_in_whole_tiles() {
+    let options = SessionOptions::default();
+    let encoder =
+        EncoderNet::new(&runtime(), &net("whole_encoder.onnx"), whole_geometry(), &options).unwrap();
+    let kind = OutputKind::Float32;
+    let decoder =
+        DecoderNet::new(&runtime(), &net("whole_decoder.onnx"), whole_geometry(), &options, kind).unwrap();
+    for (width, height) in SIZES {
+        // Blocks of 2x2 pixels, which these nets give back; odd edges go on as `encode` must be asked to fill them.
+        let value = |x: i64, y: i64| {
+            let (x, y) = (x.clamp(0, i64::from(width) - 1), y.clamp(0, i64::from(height) - 1));
+            pixel(0, x / 2, y / 2, width, height)
+        };
+        let mut windows = 0;
+        let latent = encoder.encode(width, height, &mut |window, planes| {
+            assert_eq!((window.width, window.height, planes.len()), (32, 32, 3 * 32 * 32));
+            windows += 1;
+            for (at, plane) in planes.iter_mut().enumerate() {
+                let (x, y) = ((at % 32) as i64, (at / 32 % 32) as i64);
+                *plane = value(window.x + x, window.y + y);
+            }
+        });
+        let latent = latent.unwrap();
+        assert_eq!(windows, width.div_ceil(32) * height.div_ceil(32), "{width} x {height}");
+        assert_eq!((latent.width, latent.height), (width.div_ceil(32) * 16, height.div_ceil(32) * 16));
+        let picture = decode(&decoder, width, height, &latent, floats);
+        let (columns, lines) = (width as usize, height as usize);
+        for (at, found) in picture.iter().enumerate() {
+            let (x, y) = ((at % columns) as i64, (at / columns % lines) as i64);
+            assert!((found - value(x, y)).abs() < 1e-4, "{width} x {height} at {x}, {y}");
+        }
+
+        let short = LatentTensor { width: width.div_ceil(2), height: height.div_ceil(2), ..latent };
+        if short.width != width.div_ceil(32) * 16 {
+            let result = decoder.decode(width, height, &short, &mut |_, _| {});
+            assert!(matches!(result, Err(InferenceError::Shape { net: "decoder", .. })), "{result:?}");
+        }
+    }
+}
+
+#[test]
+fn nets_of_one_size_are_refused_where_the_manifest_says_another() {
+    let options = SessionOptions::default();
+    let larger = Geometry { tile: 64, ..whole_geometry() };
+    let cut = Geometry { whole: false, ..whole_geometry() };
+    for geometry in [larger, cut] {
+        let result = EncoderNet::new(&runtime(), &net("whole_encoder.onnx"), geometry, &options);
+        assert!(matches!(result, Err(InferenceError::Shape { net: "encoder", .. })), "{result:?}");
+        let kind = OutputKind::Float32;
+        let result = DecoderNet::new(&runtime(), &net("whole_decoder.onnx"), geometry, &options, kind);
+        assert!(matches!(result, Err(InferenceError::Shape { net: "decoder", .. })), "{result:?}");
+    }
+    // A net that takes any size may be given whole tiles.
+    let free = Geometry { latent_channels: 3, ..whole_geometry() };
+    assert!(EncoderNet::new(&runtime(), &net("encoder.onnx"), free, &options).is_ok());
 }
 
 #[test]

@@ -112,6 +112,7 @@ impl ModelArgs {
         Ok(CodecConfig {
             models: models_folder(&self.models),
             pins: (!pins.is_empty()).then_some(pins),
+            research: false,
             parts,
             sessions: SessionOptions { pool: self.pool.into(), threads: self.threads.into() },
             dylib: self.onnxruntime.clone(),

@@ -5,6 +5,12 @@
 exact.hex       exact form of a 67-byte PNG
 latent.hex      latent form: 37x21 pixels, 2 frames, signed 12-bit grey, tiles of 16x16 latents, the tables of sound/blur-other
 latent.symbols  the quantised latent of each tile in it, one line each
+whole.hex       the same picture in whole tiles (tile order 1), the tables of sound/research/whole-dense
+whole.symbols   likewise
+rows.hex        the same picture as raw rows (tile order 2), for sound/blur-other
+rows.values     the raw latent of each frame in it, one line each: channel by channel, row by row
+whole_rows.hex  raw rows of whole tiles (tile order 3), for sound/research/whole-dense
+whole_rows.values  likewise
 """
 
 import hashlib
@@ -13,7 +19,8 @@ import random
 import struct
 
 HERE = pathlib.Path(__file__).parent
-MODEL = HERE.parent / "models" / "sound" / "blur-other"
+MODELS = HERE.parent / "models" / "sound"
+ANY_SIZE, WHOLE = MODELS / "blur-other", MODELS / "research" / "whole-dense"
 
 
 class Reader:
@@ -112,11 +119,28 @@ def exact():
     return head(2, 1, 0) + struct.pack("<Q", len(png)) + png
 
 
-def latent():
-    width, height, frames, stride, side, channels = 37, 21, 2, 2, 16, 3
-    rows, columns = -(-height // stride), -(-width // stride)
-    tables = read_tables((MODEL / "tables.bin").read_bytes())
-    digest = hashlib.sha256((MODEL / "decode.toml").read_bytes()).digest()
+WIDTH, HEIGHT, FRAMES, STRIDE, SIDE = 37, 21, 2, 2, 16
+
+
+def latent_sides(order):
+    """Rows and columns of a frame's latent."""
+    rows, columns = -(-HEIGHT // STRIDE), -(-WIDTH // STRIDE)
+    return (-(-rows // SIDE) * SIDE, -(-columns // SIDE) * SIDE) if order & 1 else (rows, columns)
+
+
+def latent_form(model, order, channels, step, table, payload):
+    digest = hashlib.sha256((model / "decode.toml").read_bytes()).digest()
+    uid, container = b"2.25.123456789", b"container"
+    out = head(1, 4, 1) + digest + struct.pack("<III", WIDTH, HEIGHT, FRAMES) + bytes([1, 12, 0, order])
+    out += struct.pack("<iiHBBHHB", -1024, 2047, step, channels, STRIDE, SIDE, 0, len(uid)) + uid
+    return out + struct.pack("<I", len(container)) + table + container + payload
+
+
+def latent(model, order):
+    frames, side = FRAMES, SIDE
+    rows, columns = latent_sides(order)
+    tables = read_tables((model / "tables.bin").read_bytes())
+    channels = len(tables)
     rng = random.Random(20261121)
     tiles, symbols = [], []
     for _ in range(frames):
@@ -133,11 +157,21 @@ def latent():
                 tile = [[plane[y][tx : tx + w] for y in range(ty, ty + h)] for plane in planes]
                 tiles.append(encode_tile(tables, tile, h, w))
                 symbols.append(" ".join(str(q) for plane in tile for row in plane for q in row))
-    uid, container = b"2.25.123456789", b"container"
-    out = head(1, 4, 1) + digest + struct.pack("<III", width, height, frames) + bytes([1, 12, 0, 0])
-    out += struct.pack("<iiHBBHHB", -1024, 2047, 384, channels, stride, side, 0, len(uid)) + uid
-    out += struct.pack("<I", len(container)) + b"".join(struct.pack("<I", len(t)) for t in tiles)
-    return out + container + b"".join(tiles), symbols
+    table = b"".join(struct.pack("<I", len(tile)) for tile in tiles)
+    return latent_form(model, order, channels, 384, table, b"".join(tiles)), symbols
+
+
+def raw_rows(model, order):
+    rows, columns = latent_sides(order)
+    channels = len(read_tables((model / "tables.bin").read_bytes()))
+    rng = random.Random(20261122)
+    payload, lines = b"", []
+    for _ in range(FRAMES):
+        # Multiples of 2^-10: each is a binary32 number, and prints in full.
+        planes = [[[rng.randint(-4000, 4000) / 1024 for _ in range(columns)] for _ in range(rows)] for _ in range(channels)]
+        lines.append(" ".join(repr(v) for plane in planes for row in plane for v in row))
+        payload += b"".join(struct.pack("<f", planes[c][y][x]) for y in range(rows) for x in range(columns) for c in range(channels))
+    return latent_form(model, order, channels, 256, b"", payload), lines
 
 
 def write_hex(name, data):
@@ -147,9 +181,14 @@ def write_hex(name, data):
 
 def main():
     write_hex("exact.hex", exact())
-    coded, symbols = latent()
-    write_hex("latent.hex", coded)
-    (HERE / "latent.symbols").write_text("".join(line + "\n" for line in symbols))
+    for name, numbers, (coded, lines) in [
+        ("latent", "symbols", latent(ANY_SIZE, 0)),
+        ("whole", "symbols", latent(WHOLE, 1)),
+        ("rows", "values", raw_rows(ANY_SIZE, 2)),
+        ("whole_rows", "values", raw_rows(WHOLE, 3)),
+    ]:
+        write_hex(f"{name}.hex", coded)
+        (HERE / f"{name}.{numbers}").write_text("".join(line + "\n" for line in lines))
 
 
 if __name__ == "__main__":

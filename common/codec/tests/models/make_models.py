@@ -6,6 +6,7 @@ sound/haar-chest    2x2 Haar of three planes, int32 output, near lossless
 sound/haar-fundus   the same, float32 output
 sound/mono-brain    one plane, float32 output: grey pictures only
 sound/blur-other    2x2 means, a 3x3 filter on the way back, small tiles with a halo: visibly lossy
+sound/research/     a whole-dense, whose nets take tiles of 32x32 pixels only (research), and a soften-chest (denoising)
 own/                a haar-ultrasound that is chosen by name, beside a mono-brain
 nan-decoder/        a decoder that divides zero by zero
 nan-encoder/        an encoder that does
@@ -23,9 +24,11 @@ from onnx import TensorProto, helper, numpy_helper
 HERE = pathlib.Path(__file__).parent
 
 
-def net(nodes, constants, source, target, output_type=TensorProto.FLOAT):
-    """ONNX bytes; source and target are (name, channels)."""
+def net(nodes, constants, source, target, output_type=TensorProto.FLOAT, tile=None):
+    """ONNX bytes; source and target are (name, channels); tile is the one size in pixels, where there is one."""
     dims = {"pixels": ["height", "width"], "latent": ["rows", "columns"]}
+    if tile:
+        dims = {"pixels": [tile, tile], "latent": [tile // 2, tile // 2]}
     graph = helper.make_graph(
         nodes,
         "test",
@@ -99,6 +102,44 @@ def blur():
     return encoder, decoder, 3
 
 
+def whole():
+    """Dense over tiles of 32x32 pixels: the 256 means x of 2x2 pixels and three planes become x + (x . a) b, and back."""
+    a = (np.cos(np.arange(256) * 0.7) / 16).astype(np.float32).reshape(256, 1)
+    b = (np.sin(np.arange(256) * 1.3) / 16).astype(np.float32).reshape(1, 256)
+    back = (-b / (1 + (b @ a).item())).astype(np.float32)
+
+    def mix(source, target):
+        return [
+            helper.make_node("Reshape", [source, "flat"], ["vector"]),
+            helper.make_node("MatMul", ["vector", "a"], ["sum"]),
+            helper.make_node("MatMul", ["sum", "b"], ["part"]),
+            helper.make_node("Add", ["vector", "part"], ["mixed"]),
+            helper.make_node("Reshape", ["mixed", "square"], [target]),
+        ]
+
+    shapes = {"a": a, "flat": np.array([-1, 256], np.int64), "square": np.array([-1, 1, 16, 16], np.int64)}
+    encoder = net(
+        [helper.make_node("Conv", ["pixels", "w"], ["means"], kernel_shape=[2, 2], strides=[2, 2]), *mix("means", "latent")],
+        {"w": np.full((1, 3, 2, 2), 1 / 12, np.float32), "b": b, **shapes},
+        ("pixels", 3),
+        ("latent", 1),
+        tile=32,
+    )
+    decoder = net(
+        [
+            *mix("latent", "means"),
+            helper.make_node("Resize", ["means", "", "scales"], ["large"], mode="nearest",
+                             coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+            helper.make_node("Conv", ["large", "planes"], ["pixels"], kernel_shape=[1, 1]),
+        ],
+        {"b": back, "scales": np.array([1, 1, 2, 2], np.float32), "planes": np.ones((3, 1, 1, 1), np.float32), **shapes},
+        ("latent", 1),
+        ("pixels", 3),
+        tile=32,
+    )
+    return encoder, decoder, 1
+
+
 def zero_by_zero(encoder, decoder, broken):
     """Replaces one half of a pair by one that gives NaN for every input."""
     model = onnx.load_from_string(encoder if broken == "encoder" else decoder)
@@ -145,14 +186,14 @@ def tables(channels, differences):
     return out
 
 
-def write(folder, modality, halves, table, steps, planes, output, tile=512, halo=0, own=""):
+def write(folder, modality, halves, table, steps, planes, output, tile=512, halo=0, own="", purpose="", whole=""):
     encoder, decoder, channels = halves
     path = HERE / folder
     path.mkdir(parents=True, exist_ok=True)
     digest = lambda data: hashlib.sha256(data).hexdigest()
     decode = f"""bitstream = 1
 family = "test"
-[decoder]
+{purpose}[decoder]
 file = "decoder.onnx"
 sha256 = "{digest(decoder)}"
 output = "{output}"
@@ -171,7 +212,7 @@ channels = {planes}
 size = {tile}
 encoder_halo = {halo}
 decoder_halo = {halo}
-""".encode()
+{whole}""".encode()
     manifest = f"""id = "{path.name}"
 family = "test"
 modality = "{modality}"
@@ -194,6 +235,11 @@ def main():
     write("sound/mono-brain", "brain", haar(1, "float32"), tables(4, {1, 2, 3}), [0.0078125] * 4, 1, "float32")
     means = tables(3, set())
     write("sound/blur-other", "other", blur(), means, [0.015625] * 3, 3, "float32", tile=64, halo=4)
+    research, denoising = 'purpose = "research"\n', 'purpose = "denoising"\n'
+    write("sound/research/whole-dense", "other", whole(), tables(1, set()), [0.0078125], 3, "float32",
+          tile=32, purpose=research, whole="whole = true\n")
+    write("sound/research/soften-chest", "chest", blur(), means, [0.015625] * 3, 3, "float32",
+          tile=64, halo=4, own='dicom_modalities = ["CR"]\n', purpose=denoising)
     # A model of somebody's own: it waits to be named, by a request or by a DICOM header.
     own = 'label = "ultrasound"\nchoose = "by-name"\ndicom_modalities = ["US"]\n'
     write("own/haar-ultrasound", "other", haar(3, "float32"), haar_tables, [0.015625] * 12, 3, "float32", own=own)

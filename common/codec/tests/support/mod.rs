@@ -29,6 +29,7 @@ pub fn config(models: &Path, parts: Parts) -> CodecConfig {
     CodecConfig {
         models: models.to_owned(),
         pins: None,
+        research: false,
         parts,
         sessions: SessionOptions::default(),
         dylib: fetched_library(),

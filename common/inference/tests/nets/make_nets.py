@@ -97,6 +97,32 @@ def decoder_int32() -> None:
     net.save("decoder_int32.onnx", LATENT, (*PIXELS, TensorProto.INT32))
 
 
+def whole_tiles() -> None:
+    """Dense over tiles of exactly 32x32 pixels, 16x16 latents: every value depends on the whole tile.
+
+    encoder: y = x + (x . a) b for the 256 means x of 2x2 pixels and three planes; decoder: the inverse,
+    x = y - (y . a) b / (1 + a . b), each a block of 2x2 pixels in all planes.
+    """
+    random = np.random.default_rng(5)
+    a = random.normal(0, 1 / 16, (256, 1)).astype(np.float32)
+    b = random.normal(0, 1 / 16, (1, 256)).astype(np.float32)
+
+    def mix(net: Net, x: str, right: np.ndarray, output: str | None = None) -> str:
+        flat = net.add("Reshape", [x, net.constant(np.array([-1, 256], np.int64))])
+        part = net.add("MatMul", [net.add("MatMul", [flat, net.constant(a)]), net.constant(right)])
+        shape = net.constant(np.array([-1, 1, 16, 16], np.int64))
+        return net.add("Reshape", [net.add("Add", [flat, part]), shape], output)
+
+    net = Net(5)
+    weight = net.constant(np.full((1, 3, 2, 2), 1 / 12, np.float32))
+    mix(net, net.add("Conv", ["pixels", weight], kernel_shape=[2, 2], strides=[2, 2]), b, "latent")
+    net.save("whole_encoder.onnx", ("pixels", 3, 32, 32), ("latent", 1, 16, 16))
+    net = Net(5)
+    x = mix(net, "latent", (-b / (1 + (b @ a).item())).astype(np.float32))
+    net.add("Conv", [net.upsample(x), net.constant(np.ones((3, 1, 1, 1), np.float32))], "pixels", kernel_shape=[1, 1])
+    net.save("whole_decoder.onnx", ("latent", 1, 16, 16), ("pixels", 3, 32, 32))
+
+
 def zero_by_zero() -> None:
     """x / x: NaN wherever the picture, or the latent, is 0."""
     net = Net(3)
@@ -136,5 +162,6 @@ if __name__ == "__main__":
     encoder()
     decoder()
     decoder_int32()
+    whole_tiles()
     zero_by_zero()
     liars()

@@ -28,7 +28,7 @@ pub(super) fn classify(error: &CodecError) -> Classified {
         CodecError::Bitstream { .. } => invalid("coded", reason::INVALID_TENSOR),
         CodecError::DuplicateModel { .. } | CodecError::NoModels => not_ready(error),
         CodecError::PinnedModelMissing { .. } => not_ready(error),
-        CodecError::FidelityBelowFloor { fidelity } => below_floor(error, fidelity),
+        CodecError::FidelityBelowFloor { fidelity, .. } => below_floor(error, fidelity),
         CodecError::FloorsUnmeasurable => {
             let mut refused = new(Code::FailedPrecondition, reason::FIDELITY_UNMEASURABLE);
             refused.details.add_precondition_failure_violation("DECODER", "floors", error.to_string());
@@ -36,7 +36,9 @@ pub(super) fn classify(error: &CodecError) -> Classified {
         }
         CodecError::Imaging(error) => imaging(error),
         CodecError::Inference(error) => inference(error),
+        CodecError::GreyOnly { id } => mismatch(id),
         CodecError::InvalidPolicy { .. } => invalid("policy", reason::INVALID_FIELD),
+        CodecError::ResearchUnmarked { .. } => invalid("policy.below_floor", reason::INVALID_FIELD),
         CodecError::Latent(error) => latent(error),
         CodecError::Model(error) => model(error),
         CodecError::ModelContradiction { id, .. } => mismatch(id),
