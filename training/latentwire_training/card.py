@@ -40,6 +40,10 @@ PURPOSES = {
     "denoising": """It is for **denoising** (`purpose`): it takes noise away, so what it gives is no copy of what was sent. Only a request that
 names it gets it, both ends must allow it, and what it gives is marked.""",
 }
+CURVES = {
+    "rate": "Loss, rate, and SSIM and PSNR of the validation pictures over the steps",
+    "printed": "Loss of training and validation, and SSIM and PSNR of the validation pictures over the epochs",
+}
 UNSERVED = "Its latent has more channels than the entropy coder takes, so there is no model to serve: the folder holds the two halves alone."
 
 
@@ -207,7 +211,7 @@ SSIM and PSNR are no evidence of diagnostic adequacy. The decoder is `{training[
 across processors (`certified = false`).
 
 {FIGURES}{figures or UNMEASURED.format(model=model)}{TRAINING}{course(training)}
-![Loss, rate, and SSIM and PSNR of the validation pictures over the steps](curves.png)
+![{CURVES.get(config.get("schedule.recipe"), CURVES["rate"])}](curves.png)
 
 {validation_heading(training, config)}
 
