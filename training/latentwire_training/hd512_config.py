@@ -33,7 +33,7 @@ class Schedule:
     """[schedule]: the epochs after it."""
 
     recipe: typing.ClassVar[str] = "hd512"  # there is one; `pictures.load` asks
-    epochs: int = field(default=5, metadata=between(0, 1000))
+    epochs: int = field(default=7, metadata=between(0, 1000))
     batch: int = field(default=8, metadata=between(1, 64))
     window: int = field(default=20, metadata=between(4, 64))
     encoder_rate: float = field(default=3e-6, metadata=between(0, 1.0))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from .hd512 import SIDE
-from .hd512_config import Start
-from .pictures import Picture
+from .hd512_config import Config, Start
+from .pictures import SUFFIXES, Picture
 
 
 def whole(pixels: np.ndarray) -> np.ndarray:
@@ -39,3 +42,22 @@ def share(pictures: list[Picture], percent: int, seed: int) -> list[Picture]:
     """`percent` % of the pictures, the same ones in every run, each fraction inside the next."""
     order = np.random.default_rng(seed).permutation(len(pictures))
     return [pictures[i] for i in sorted(order[: max(1, round(len(pictures) * percent / 100))])]
+
+
+def held_out(data: Path, config: Config) -> list[Picture]:
+    """Pictures of the test splits under a licence of the configuration; one that cannot be read is named and passed over."""
+    found = []
+    for line in (data / config.data.licence_list).read_text(encoding="utf-8").splitlines()[1:]:
+        path, licence = (line.split("\t") + [""])[:2]
+        known = any(path.startswith(f"{folder}/test/") for folder in config.data.folders) and Path(path).suffix.lower() in SUFFIXES
+        if not known or ".." in Path(path).parts or licence not in config.data.licences:
+            continue
+        try:
+            raw = (data / path).read_bytes()
+            with Image.open(data / path) as image:
+                picture = Picture(path, licence, hashlib.sha256(raw).hexdigest(), np.asarray(image.convert("RGB")), image.mode in ("L", "1"))
+        except Exception as error:  # as in `pictures.load`
+            print(f"left out of the test figures: {path}: cannot be read ({type(error).__name__})")
+            continue
+        found.append(picture)
+    return found

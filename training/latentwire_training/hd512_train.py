@@ -171,6 +171,11 @@ def save(path: Path, state: dict) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def trained_by(config: dict[str, object]) -> dict[str, object]:
+    """What of a configuration bears on the weights."""
+    return json.loads(json.dumps({key: value for key, value in config.items() if key.startswith(("schedule.", "start.", "crops."))}))
+
+
 def read(path: Path, config: Config, digest: str) -> dict | None:
     """The checkpoint of the same configuration and pictures, or None; another one's is refused."""
     if not path.is_file():
@@ -181,7 +186,7 @@ def read(path: Path, config: Config, digest: str) -> dict | None:
             raise ValueError(f"its format is {state['format']!r}")
     except Exception as error:  # torch and pickle raise of many kinds
         raise SystemExit(f"{path} is not a checkpoint of hd512 ({type(error).__name__}): move it away to begin anew") from None
-    if (state["config"], state["pictures"]) != (config.text(), digest):
+    if (trained_by(json.loads(state["config"])), state["pictures"]) != (trained_by(config.flat()), digest):
         raise SystemExit(f"{path} was trained with another configuration or other pictures: move it away, or pass another WORK folder")
     return state
 

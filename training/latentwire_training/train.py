@@ -16,12 +16,13 @@ import shutil
 import signal
 import tempfile
 import time
+import types
 import typing
 from pathlib import Path
 
 import torch
 
-from . import export
+from . import export, hd512_config, hd512_run
 from . import start as start_module
 from .config import Config, Data, find
 from .config import read as read_config
@@ -173,20 +174,24 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, help="instead of schedule.steps")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="processor threads (default: all)")
     arguments = parser.parse_args(argv)
-    config = read_config(find(arguments.model), steps=arguments.steps)
+    path = find(arguments.model)
+    other = hd512_run if hd512_run.is_hd512(path) else None
+    config = hd512_config.read(path) if other else read_config(path, steps=arguments.steps)
+    if other and arguments.steps is not None:
+        raise SystemExit("STEPS= does not apply to hd512, which goes by epochs: set `schedule.epochs` of a configuration of your own")
     if not arguments.data:
         raise SystemExit(f"DATA= is missing: the folder that holds {', '.join(f'{folder}/train/' for folder in config.data.folders)} and {config.data.licence_list}")
     if arguments.threads < 1:
         raise SystemExit(f"THREADS={arguments.threads}: must be at least 1")
     torch.set_num_threads(arguments.threads)
     try:
-        train(config, Path(arguments.data), arguments.work, arguments.models)
+        train(config, Path(arguments.data), arguments.work, arguments.models, other)
     except KeyboardInterrupt:
         raise SystemExit(f"stopped; the same command goes on from the last checkpoint in {arguments.work}, if there is one") from None
 
 
-def train(config: Config, data: Path, work: Path, models: Path) -> None:
-    """The whole way from pictures to a model folder."""
+def train(config: Config, data: Path, work: Path, models: Path, other: types.ModuleType | None = None) -> None:
+    """The whole way from pictures to a model folder; `other` trains a family that goes another way."""
     on_signals(signal.default_int_handler)
     prepare_folder("WORK", work)
     prepare_folder("MODELS", models)
@@ -195,6 +200,9 @@ def train(config: Config, data: Path, work: Path, models: Path) -> None:
         if (models / config.id / "decode.toml").exists():
             print(f"{models / config.id} holds a model already, and the end of this training replaces it: images that were sent with that one need it")
     with lock(work, config.id):
+        if other:
+            other.run(config, data, work, models)
+            return
         pictures = load(data, config, whole=config.schedule.recipe == "printed")
         _train(config, pictures, work / f"{config.id}.pt", models)
 
