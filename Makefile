@@ -8,8 +8,9 @@ STEPS ?=
 WORK ?= training/work
 MODELS ?= models
 THREADS ?=
+ONLY ?=
 
-.PHONY: help cli-docs evaluate-cipher evaluate-surrogate evaluate-timing evaluate-denoising test-evaluation demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock evaluation-lock clean check-monitoring python-stubs python-lock release release-check two-sites
+.PHONY: help cli-docs evaluate evaluate-cipher evaluate-surrogate evaluate-timing evaluate-denoising test-evaluation demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock evaluation-lock clean check-monitoring python-stubs python-lock release release-check two-sites
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -50,19 +51,23 @@ evaluate-quick: setup evaluation/.venv/ready ## SSIM, MSE and bits per pixel thr
 compare-quick: evaluation/.venv/ready ## Bytes of today's codecs at the SSIM of the last evaluate-quick (same DATA=DIR)
 	cd evaluation && .venv/bin/python -m latentwire_evaluation.peers --data "$(abspath $(DATA))"
 
-evaluate-cipher: evaluation/.venv/ready ## Paper B's tables and figures of its cipher, and attacks on it, into evaluation/report/cipher.md (DATA=DIR)
-	cd evaluation && .venv/bin/python -m latentwire_evaluation.paper_b.report --data "$(abspath $(DATA))"
-
-evaluate-surrogate: evaluation/.venv/ready ## What latents give away without paper A's secret decoder, into evaluation/report/surrogate.md (DATA=DIR)
-	cd evaluation && .venv/bin/python -m latentwire_evaluation.paper_a.surrogate --data "$(abspath $(DATA))"
-
-evaluate-timing: setup evaluation/.venv/ready ## Paper A's tables of time, with the nets that they leave out, into evaluation/report/timing.md (DATA=DIR)
+evaluate: setup evaluation/.venv/ready ## Both papers and today's codecs: every table and figure into evaluation/report/report.{html,md,json} (DATA=DIR [ONLY=section,section])
 	cargo build --quiet --profile ci --locked -p sender-svc -p receiver-svc -p latentwire-cli
-	cd evaluation && .venv/bin/python -m latentwire_evaluation.paper_a.timing --data "$(abspath $(DATA))"
+	cd evaluation && .venv/bin/python -m latentwire_evaluation.report --data "$(abspath $(DATA))" $(if $(ONLY),--only "$(ONLY)")
 
-evaluate-denoising: setup evaluation/.venv/ready ## Paper A's Table 6, noise before and after the net, into evaluation/report/denoising.md (DATA=DIR)
+evaluate-cipher: evaluation/.venv/ready ## Paper B's tables and figures of its cipher, and attacks on it, alone, into evaluation/report/cipher.{html,md,json} (DATA=DIR)
+	cd evaluation && .venv/bin/python -m latentwire_evaluation.report --only b-cipher --name cipher --data "$(abspath $(DATA))"
+
+evaluate-surrogate: evaluation/.venv/ready ## What latents give away without paper A's secret decoder, alone, into evaluation/report/surrogate.{html,md,json} (DATA=DIR)
+	cd evaluation && .venv/bin/python -m latentwire_evaluation.report --only a-surrogate --name surrogate --data "$(abspath $(DATA))"
+
+evaluate-timing: setup evaluation/.venv/ready ## Paper A's tables of time, with the nets that they leave out, alone, into evaluation/report/timing.{html,md,json} (DATA=DIR)
 	cargo build --quiet --profile ci --locked -p sender-svc -p receiver-svc -p latentwire-cli
-	cd evaluation && .venv/bin/python -m latentwire_evaluation.paper_a.denoising --data "$(abspath $(DATA))"
+	cd evaluation && .venv/bin/python -m latentwire_evaluation.report --only a-timing --name timing --data "$(abspath $(DATA))"
+
+evaluate-denoising: setup evaluation/.venv/ready ## Paper A's Table 6, noise before and after the net, alone, into evaluation/report/denoising.{html,md,json} (DATA=DIR)
+	cargo build --quiet --profile ci --locked -p sender-svc -p receiver-svc -p latentwire-cli
+	cd evaluation && .venv/bin/python -m latentwire_evaluation.report --only a-denoising --name denoising --data "$(abspath $(DATA))"
 
 test-evaluation: evaluation/.venv/ready ## The evaluation's own tests
 	cd evaluation && .venv/bin/python -m pytest -q tests

@@ -4,7 +4,7 @@
 
 Reads `evaluation/report/quick-pictures.json` (written by `make evaluate-quick` on the same DATA). Each codec's quality is searched
 for the smallest file with at least our SSIM, on the very same pixels. The pictures are JPEG-born, which flatters every one of
-these codecs and ours alike only in part; the controlled comparison is a matter of its own.
+these codecs and ours alike only in part; the controlled comparison is `make evaluate`'s, section rate-distortion.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numpy as np
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from .quick import FOLDERS
 from .services import ROOT
+from .testset import FOLDERS
 
 CODECS = {
     "jpeg": lambda q: {"format": "JPEG", "quality": q, "optimize": True},

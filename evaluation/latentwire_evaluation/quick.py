@@ -22,8 +22,8 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from .services import ROOT, Services
+from .testset import FOLDERS
 
-FOLDERS = {"fundus": "fundus", "chest": "chest_xray", "brain": "brain_mri"}
 FLOOR = 0.95
 JPEG_DECODERS_DIFFER = 1e-3  # ours and Pillow's decode the same JPEG to values a unit apart here and there
 TARGET = {"ssim": 0.9528, "mse": 0.0019, "bpp": 1.5}

@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-import sys
 
 import numpy as np
 import pytest
-from latentwire_evaluation.paper_b import attacks, report, stages, statistics
+from latentwire_evaluation.paper_b import attacks, cipher, stages, statistics
 from latentwire_evaluation.services import ROOT
 from PIL import Image
 
@@ -96,29 +95,26 @@ def test_one_changed_byte_changes_one_pixel_and_raises_nothing():
     assert attacks.changed_in_transit(lambda image: stages.decipher(SEED, image), scrambled, picture(4)) == 1
 
 
-def test_one_picture_makes_a_report_that_says_what_could_not_be_tried(tmp_path, monkeypatch, capsys):
-    folder = tmp_path / "brain_mri/test"
+def test_one_picture_makes_a_page_that_says_what_could_not_be_tried(context, monkeypatch):
+    folder = context.data / "brain_mri/test"
     folder.mkdir(parents=True)
     Image.fromarray(picture(1, 96)).save(folder / "one.png")
-    monkeypatch.setattr(report, "SIDE", 64)
-    monkeypatch.setattr(sys, "argv", ["report", "--data", str(tmp_path), "--report", str(tmp_path / "report")])
-    report.main()
-    figures = json.loads((tmp_path / "report/cipher.json").read_text())
-    assert figures["pictures"] == ["one.png"]
-    assert figures["attacks"]["chosen_plaintext_pixels_recovered_percent"] == 100
-    assert "not tried: needs two pictures" in (tmp_path / "report/cipher.md").read_text()
-    assert {path.name for path in (tmp_path / "report").glob("*.png")} == {"cipher-stages.png", "cipher-neighbours.png"}
+    monkeypatch.setattr(cipher, "SIDE", 64)
+    page = cipher.run(context)
+    assert [page.figures[f"b_table{number}"]["pictures"] for number in range(2, 7)] == [["one.png"]] * 5
+    assert set(page.figures["b_table3"]["entropy"]["by_picture"][0]) == {"plain", "stage 1", "stage 2", "stage 3", "stage 4", "AES-GCM", "both", "noise"}
+    assert page.figures["b_attacks"]["chosen_plaintext_pixels_recovered_percent"] == 100
+    assert "not tried: needs two pictures" in page.text
+    assert {path.name for path in context.report.glob("*.png")} == {"cipher-stages.png", "cipher-neighbours.png"}
 
 
-def test_a_folder_without_pictures_ends_with_one_sentence_and_a_broken_file_is_left_out(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["report", "--data", str(tmp_path), "--report", str(tmp_path / "report")])
-    with pytest.raises(SystemExit, match="no pictures in chest_xray/test or brain_mri/test"):
-        report.main()
-    assert not (tmp_path / "report").exists()
-    folder = tmp_path / "chest_xray/test"
+def test_a_folder_without_pictures_is_said_in_one_sentence_and_a_broken_file_is_left_out(context):
+    with pytest.raises(ValueError, match="no pictures that can be measured in chest_xray/test or brain_mri/test"):
+        cipher.run(context)
+    folder = context.data / "chest_xray/test"
     folder.mkdir(parents=True)
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     Image.fromarray(picture(1, 96)).save(folder / "whole.png")
-    found = report.pictures(tmp_path, 64, 5)
+    found = cipher.pictures(context.data, 64, 5, context.left_out)
     assert [name for name, _ in found] == ["whole.png"] and found[0][1].shape == (64, 64)
-    assert "left out broken.png" in capsys.readouterr().err
+    assert [line.split(":")[0] for line in context.problems] == ["chest_xray/test/broken.png"]

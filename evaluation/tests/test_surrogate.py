@@ -1,8 +1,5 @@
 """The surrogate decoder on decoders that it must and must not find, the matching on colours that were moved, the page on samples."""
 
-import json
-import sys
-
 import numpy as np
 import pytest
 from latentwire_evaluation.paper_a import surrogate
@@ -47,20 +44,19 @@ def test_a_grey_picture_is_averaged_and_measured_on_one_channel():
     assert surrogate.similarity(grey, surrogate.to_picture(tinted, grey=True)) > 0.9999
 
 
-def test_the_page_is_made_of_one_folder_and_says_what_was_left_out(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["surrogate", "--data", str(tmp_path), "--report", str(tmp_path / "report")])
-    with pytest.raises(SystemExit, match="has pictures in both train/ and test/"):
-        surrogate.main()
+def test_the_page_is_made_of_one_folder_and_says_what_was_left_out(context):
+    with pytest.raises(ValueError, match="has pictures in both train/ and test/"):
+        surrogate.run(context)
     first, second = sorted((ROOT / "samples/brain_mri/test").glob("*.jpg"))[:2]
     for split, picture in (("train", first), ("test", second)):
-        folder = tmp_path / "brain_mri" / split
+        folder = context.data / "brain_mri" / split
         folder.mkdir(parents=True)
         Image.open(picture).save(folder / "picture.png")
     (folder / "broken.png").write_bytes(b"no picture")
-    surrogate.main()
-    figures = json.loads((tmp_path / "report/surrogate.json").read_text())["brain_mri"]
+    page = surrogate.run(context)
+    figures = page.figures["a_surrogate"]["brain_mri"]
     assert figures["n"] == 1
     assert figures["ssim"]["surrogate, 1 pair"] > 0.85 < figures["ssim"]["the secret decoder"]
-    said = capsys.readouterr()
-    assert "left out broken.png" in said.err and "left out fundus" in said.err
-    assert "| brain_mri | 1 |" in said.out and (tmp_path / "report/surrogate.png").is_file()
+    assert any(line.startswith("brain_mri/test/broken.png: cannot be read") for line in context.problems)
+    assert any("surrogate decoder of fundus" in line for line in context.problems)
+    assert "| brain_mri | 1 |" in page.text and (context.report / "surrogate.png").is_file()

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from ..testset import LeftOut, open_first, say, usable
+
 SIDE = 224
-KINDS = (".png", ".jpg", ".jpeg")
 
 
-def pictures(folder: Path, count: int) -> list[np.ndarray]:
-    """The first pictures of a folder by name, [SIDE, SIDE, 3] of 8 bits; those that cannot be read are named and left out."""
-    found: list[np.ndarray] = []
-    for path in sorted(folder.glob("*")):
-        if len(found) == count:
-            break
-        if path.suffix.lower() not in KINDS:
-            continue
-        try:
-            with Image.open(path) as image:
-                found.append(np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)))
-        except OSError as error:
-            print(f"left out {path.name}: {error}", file=sys.stderr)
-    return found
+def pictures(folder: Path, count: int, left_out: LeftOut = say) -> list[np.ndarray]:
+    """So many pictures of a folder, [SIDE, SIDE, 3] of 8 bits, openly licensed ones first; those that cannot be used are told to
+    `left_out`."""
+    return [square(values) for _, values in usable(folder, count, left_out, open_first)]
+
+
+def square(values: np.ndarray) -> np.ndarray:
+    """[SIDE, SIDE, 3], by Lanczos."""
+    return np.asarray(Image.fromarray(values).convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
 def is_grey(picture: np.ndarray) -> bool:

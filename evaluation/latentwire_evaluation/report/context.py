@@ -1,0 +1,64 @@
+"""What a section is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..services import Services
+
+
+@dataclass
+class Context:
+    """One run. `data` is modality/split/file, `report` the folder that is written to, and the services."""
+
+    data: Path
+    models: Path
+    report: Path
+    # Starts them; only sections that send need them, and they are started once.
+    start: Callable[[], Services]
+    # Called with what part of a section is done, 0..1.
+    tick: Callable[[float], None] = lambda share: None
+    # What could not be used or went wrong, and why; the run goes on.
+    problems: list[str] = field(default_factory=list)
+    _running: Services | None = None
+
+    @property
+    def services(self) -> Services:
+        """Both services, on free loopback ports with fresh keys, one thread a net, a tap between them, research allowed."""
+        if self._running is None:
+            self._running = self.start().__enter__()
+        return self._running
+
+    def stop(self) -> None:
+        if self._running is not None:
+            self._running.__exit__()
+            self._running = None
+
+    def services_cpu_seconds(self) -> float:
+        return self._running.cpu_seconds() if self._running else 0.0
+
+    def left_out(self, path: Path, why: str) -> None:
+        """A picture that is not measured. Said once, however many sections meet it."""
+        try:
+            name = path.relative_to(self.data).as_posix()
+        except ValueError:
+            name = path.name
+        self.problem(f"{name}: {why}")
+
+    def problem(self, line: str) -> None:
+        if line not in self.problems:
+            self.problems.append(line)
+
+    def servable(self, name: str) -> bool:
+        """Whether the services have this model: trained, and with a manifest."""
+        folder = self.model(name)
+        return folder is not None and (folder / "manifest.toml").is_file()
+
+    def model(self, name: str) -> Path | None:
+        """Folder of a model; of a research model where it has been trained, else None."""
+        for folder in (self.models / name, self.models / "research" / name):
+            if (folder / "encoder.onnx").is_file() and (folder / "decoder.onnx").is_file():
+                return folder
+        return None
