@@ -3,11 +3,11 @@
 use std::time::SystemTime;
 
 use latentwire_codec::imaging::PixelTensor;
-use latentwire_codec::{CodecError, Header, Mode, Restored};
+use latentwire_codec::{CodecError, Header, LatentCoding, Mode, Restored};
 use latentwire_proto::{Bytes, v1};
 use latentwire_service::convert::certificate_from_proto;
 use latentwire_service::drain::Drain;
-use latentwire_service::sealing::Form;
+use latentwire_service::sealing::{Form, PaddingPolicy};
 use latentwire_service::status::{Failure, RequestError, to_status};
 use latentwire_storage::{NewImage, StorageError};
 use latentwire_wire::{
@@ -214,6 +214,9 @@ fn check_header(received: &Received) -> Result<(), SinkError> {
     if form != received.announced.form || digest != received.announced.decoder_digest {
         return Err(refuse(Reason::InvalidTensor, "the coded image is not of the form or decoder announced"));
     }
+    if is_raw_rows(&header) != (received.announced.padding == PaddingPolicy::Rows) {
+        return Err(refuse(Reason::InvalidTensor, "a raw latent comes as rows, and nothing else does"));
+    }
     Ok(())
 }
 
@@ -221,6 +224,13 @@ fn announced_by(header: &Header) -> (Form, [u8; 32]) {
     match header {
         Header::Latent(latent) => (Form::Latent, latent.decoder_digest.0),
         Header::Exact(_) => (Form::Exact, [0; 32]),
+    }
+}
+
+fn is_raw_rows(header: &Header) -> bool {
+    match header {
+        Header::Latent(latent) => latent.coding == LatentCoding::RawRows,
+        Header::Exact(_) => false,
     }
 }
 

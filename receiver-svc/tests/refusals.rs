@@ -2,11 +2,11 @@
 
 mod support;
 
-use latentwire_codec::{Codec, Policy, Prepared};
+use latentwire_codec::{Codec, LatentCoding, Policy, Prepared};
 use latentwire_proto::Bytes;
-use latentwire_proto::v1::ListImagesRequest;
-use latentwire_service::sealing::{Form, Role, TrustEntry};
-use latentwire_wire::{Outgoing, Reason, Uplink, Verdict, WireError};
+use latentwire_proto::v1::{self, ListImagesRequest};
+use latentwire_service::sealing::{Form, InnerLayer, Role, TrustEntry};
+use latentwire_wire::{Outgoing, Reason, Segmentation, Uplink, Verdict, WireError};
 use support::{Receiver, Site, codec, deliver, exact_policy, latent_policy, new_key, outgoing, sample};
 
 const FUNDUS: &str = "fundus/test/chase_2846f819cd.jpg";
@@ -20,6 +20,11 @@ fn exact(codec: &Codec) -> Prepared {
 fn certified(codec: &Codec) -> Prepared {
     let policy = Policy { model: Some("haar-chest".to_owned()), ..latent_policy() };
     codec.prepare(&sample(CHEST), &policy).expect("coded")
+}
+
+/// Rows of the raw latent of the same model.
+fn rows_policy() -> Policy {
+    Policy { model: Some("haar-chest".to_owned()), latent_coding: LatentCoding::RawRows, ..latent_policy() }
 }
 
 async fn refused(uplink: &Uplink, outgoing: Outgoing) -> Reason {
@@ -180,6 +185,50 @@ async fn an_uncertified_decoder_that_differs_is_recorded() {
     let listed = receiver.images.clone().list_images(ListImagesRequest::default()).await.expect("listed");
     let verdicts: Vec<String> = listed.into_inner().images.into_iter().map(|image| image.verdict).collect();
     assert_eq!(verdicts, ["unmeasured", "differs"]);
+    receiver.stop().await.expect("drained");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn research_is_refused_unless_it_is_allowed_by_name() {
+    let (site, codec) = (Site::new(), codec());
+    let raw_rows = || codec.prepare(&sample(CHEST), &rows_policy()).expect("coded");
+    let chaos = || Outgoing { inner_layer: InnerLayer::Chaos4, ..outgoing([1; 16], &certified(&codec)) };
+    let rows = || outgoing([2; 16], &raw_rows());
+    let receiver = site.start(&[]).await;
+    let uplink = site.uplink(&receiver).await.expect("a session");
+    assert_eq!(refused(&uplink, chaos()).await, Reason::InnerLayerUnsupported);
+    assert_eq!(refused(&uplink, rows()).await, Reason::SegmentationUnsupported);
+    uplink.close().await;
+    lives_on_with(&site, &receiver, &codec, 0).await;
+    receiver.stop().await.expect("drained");
+
+    let receiver = site.start(&["--allow-research", "rows,chaos4"]).await;
+    let uplink = site.uplink(&receiver).await.expect("a session");
+    for allowed in [chaos(), rows()] {
+        assert_eq!(deliver(&uplink, allowed).await.expect("delivered").verdict, Verdict::Equal);
+    }
+    let listed = receiver.images.clone().list_images(ListImagesRequest::default()).await.expect("listed");
+    let told: Vec<_> = listed
+        .into_inner()
+        .images
+        .into_iter()
+        .filter_map(|image| image.image.map(|image| (image.inner_layer(), image.segmentation())))
+        .collect();
+    for expected in
+        [(v1::InnerLayer::Chaos4, v1::Segmentation::Fixed), (v1::InnerLayer::None, v1::Segmentation::Row)]
+    {
+        assert!(told.contains(&expected), "{told:?}");
+    }
+
+    // Rows of what is no raw latent, and a raw latent that does not come in rows.
+    let as_rows = Segmentation::Rows { head_bytes: 40, row_bytes: 4 };
+    let mut entropy_coded = Outgoing { segmentation: as_rows, ..outgoing([3; 16], &certified(&codec)) };
+    let whole_rows = (entropy_coded.coded.len() - 40) / 4 * 4;
+    entropy_coded.coded.truncate(40 + whole_rows);
+    assert_eq!(refused(&uplink, entropy_coded).await, Reason::InvalidTensor);
+    let in_pieces = Outgoing { segmentation: Segmentation::Fixed, ..outgoing([4; 16], &raw_rows()) };
+    assert_eq!(refused(&uplink, in_pieces).await, Reason::InvalidTensor);
+    uplink.close().await;
     receiver.stop().await.expect("drained");
 }
 

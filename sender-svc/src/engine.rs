@@ -250,7 +250,7 @@ impl Engine {
         let policy = accepted.policy.clone();
         let file = source.clone();
         let prepared = self.blocking(move || codec.prepare(&file, &policy)).await?;
-        Ok(CodedImage::new(prepared, accepted.inner_layer)?)
+        CodedImage::new(prepared, accepted.inner_layer)
     }
 
     async fn blocking(

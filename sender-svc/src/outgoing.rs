@@ -2,14 +2,15 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use latentwire_codec::{Codec, CodecError, Header, Mode, Prepared};
+use latentwire_codec::{Codec, Header, Mode, Prepared, RowLayout};
 use latentwire_proto::{
     Bytes,
     v1::{self, Certificate, ImageSummary, MetaRecord, StepTimings},
 };
 use latentwire_service::convert;
-use latentwire_service::sealing::{Form, InnerLayer, PaddingPolicy};
-use latentwire_wire::{Delivered, Outgoing, Segmentation};
+use latentwire_service::sealing::{Form, InnerLayer, MAX_SEGMENT_BYTES, PaddingPolicy};
+use latentwire_service::status::{Failure, RequestError};
+use latentwire_wire::{Delivered, MAX_HEAD_BYTES, Outgoing, Segmentation};
 
 use crate::intake::Accepted;
 
@@ -29,6 +30,7 @@ pub struct CodedImage {
     coded: Bytes,
     source_sha256: [u8; 32],
     decoder_digest: [u8; 32],
+    segmentation: Segmentation,
     certificate: Option<Certificate>,
     derived_sop_instance_uid: String,
 }
@@ -37,15 +39,19 @@ impl CodedImage {
     /// Keeps what travels, below this inner layer; drops the pixels.
     ///
     /// # Errors
-    /// What was coded is no coded image, which is a fault of ours.
-    pub fn new(prepared: Prepared, inner_layer: v1::InnerLayer) -> Result<Self, CodecError> {
+    /// What was coded is no coded image, which is a fault of ours; or it was asked for in rows, which do not fit.
+    pub fn new(prepared: Prepared, inner_layer: v1::InnerLayer) -> Result<Self, Failure> {
         let header = Header::parse(&prepared.coded)?;
         let mut summary = convert::summary_from_report(&prepared.report);
         summary.set_inner_layer(inner_layer);
-        summary.set_segmentation(v1::Segmentation::Fixed);
+        summary.set_segmentation(match prepared.rows {
+            Some(_) => v1::Segmentation::Row,
+            None => v1::Segmentation::Fixed,
+        });
         Ok(Self {
             mode: prepared.report.mode,
             summary,
+            segmentation: prepared.rows.map_or(Ok(Segmentation::Fixed), rows)?,
             // Zero for the exact form, which needs no decoder.
             decoder_digest: header.decoder_digest().map_or([0; 32], |digest| digest.0),
             coded: prepared.coded.into(),
@@ -54,6 +60,24 @@ impl CodedImage {
             derived_sop_instance_uid: prepared.derived_sop_instance_uid.unwrap_or_default(),
         })
     }
+}
+
+/// How rows travel, where they fit the protocol.
+fn rows(layout: RowLayout) -> Result<Segmentation, RequestError> {
+    let RowLayout { head_bytes, row_bytes } = layout;
+    let too_large = |what, bytes, limit| {
+        let fixed = "send it with segmentation FIXED";
+        Err(RequestError::InvalidPolicy {
+            what: format!("{what} has {bytes} bytes, of {limit} allowed: {fixed}"),
+        })
+    };
+    if row_bytes > MAX_SEGMENT_BYTES {
+        return too_large("a row of this picture's latent", row_bytes as usize, MAX_SEGMENT_BYTES as usize);
+    }
+    if head_bytes > MAX_HEAD_BYTES {
+        return too_large("what this picture's file holds beside its pixels", head_bytes, MAX_HEAD_BYTES);
+    }
+    Ok(Segmentation::Rows { head_bytes, row_bytes })
 }
 
 /// The exact form of an image, once the receiver has asked for it.
@@ -87,8 +111,8 @@ pub fn outgoing(
         let taken = fallback.clone();
         outgoing.exact_fallback = Some(Box::new(move || {
             let prepared = codec.prepare_exact(&source, NOT_CONFIRMED);
-            let exact = prepared.and_then(|prepared| CodedImage::new(prepared, accepted.inner_layer));
-            let exact = exact.map_err(|error| error.to_string())?;
+            let prepared = prepared.map_err(|error| error.to_string())?;
+            let exact = CodedImage::new(prepared, accepted.inner_layer).map_err(|error| error.to_string())?;
             taken.take(&exact.summary);
             Ok(one_form(&accepted, &exact))
         }));
@@ -124,7 +148,7 @@ fn one_form(accepted: &Accepted, coded: &CodedImage) -> Outgoing {
             v1::InnerLayer::Unspecified | v1::InnerLayer::None => InnerLayer::None,
             v1::InnerLayer::Chaos4 => InnerLayer::Chaos4,
         },
-        segmentation: Segmentation::Fixed,
+        segmentation: coded.segmentation,
         urgent: accepted.urgent,
         exact_fallback: None,
     }
@@ -138,4 +162,27 @@ pub fn complete(summary: &mut ImageSummary, receipt: &Delivered) {
     timings.transfer_ms = receipt.transfer_ms;
     timings.open_ms = receipt.open_ms;
     timings.decode_ms = receipt.decode_ms;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_do_not_fit_are_refused_with_both_figures() {
+        let layout = |head_bytes, row_bytes| rows(RowLayout { head_bytes, row_bytes });
+        let widest = layout(MAX_HEAD_BYTES, MAX_SEGMENT_BYTES).expect("they fit");
+        assert_eq!(widest, Segmentation::Rows { head_bytes: 49_152, row_bytes: 65_536 });
+        for (layout, named) in [
+            (layout(100, 65_540), "a row of this picture's latent has 65540"),
+            (layout(49_153, 672), "has 49153"),
+        ] {
+            match layout {
+                Err(RequestError::InvalidPolicy { what }) => {
+                    assert!(what.contains(named) && what.contains("FIXED"), "{what}");
+                }
+                other => panic!("{named}: {other:?}"),
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@ mod support;
 
 use latentwire_proto::v1::{
     Delivery, Floors, GetTransferRequest, ImageHeader, InnerLayer, ListModelsRequest, ListTransfersRequest,
-    Mode, Policy, Segmentation, TransferStatus, send_image_request::Part, send_study_request,
+    Mode, PaddingPolicy, Policy, Segmentation, TransferStatus, send_image_request::Part, send_study_request,
 };
 use support::{DESTINATION, Sender, expect_refusal, header, png};
 use tonic::Code;
@@ -31,12 +31,26 @@ async fn headers_that_are_wrong() {
 }
 
 #[tokio::test]
+async fn policies_that_contradict_themselves() {
+    let sender = Sender::alone(&[]).await;
+    let rows = || Policy { segmentation: Segmentation::Row.into(), ..Policy::default() };
+    for policy in [
+        Policy { inner_layer: InnerLayer::Chaos4.into(), ..rows() },
+        Policy { mode: Mode::Exact.into(), ..rows() },
+        Policy { quantiser_step_percent: 50, ..rows() },
+        Policy { padding: PaddingPolicy::Fixed.into(), ..rows() },
+    ] {
+        let refused = sender.send(with_policy(policy), &png()).await;
+        expect_refusal(refused, Code::InvalidArgument, "INVALID_POLICY");
+    }
+    sender.stop().await.expect("a clean end");
+}
+
+#[tokio::test]
 async fn what_this_version_does_not_do() {
     let sender = Sender::alone(&[]).await;
     for header in [
         with_policy(Policy { mode: Mode::Bounded.into(), ..Policy::default() }),
-        with_policy(Policy { inner_layer: InnerLayer::Chaos4.into(), ..Policy::default() }),
-        with_policy(Policy { segmentation: Segmentation::Row.into(), ..Policy::default() }),
         ImageHeader { delivery: Delivery::Queued.into(), ..header() },
     ] {
         expect_refusal(sender.send(header, &png()).await, Code::FailedPrecondition, "NOT_ENABLED");

@@ -196,7 +196,10 @@ pub fn outgoing(transfer_id: [u8; 16], prepared: &Prepared) -> Outgoing {
         },
         padding: PaddingPolicy::Padme,
         inner_layer: InnerLayer::None,
-        segmentation: Segmentation::Fixed,
+        segmentation: prepared.rows.map_or(Segmentation::Fixed, |rows| Segmentation::Rows {
+            head_bytes: rows.head_bytes,
+            row_bytes: rows.row_bytes,
+        }),
         urgent: false,
         exact_fallback: None,
     }
