@@ -25,7 +25,7 @@ FLOOR = 0.95  # the default policy's least SSIM
 FIGURES, TRAINING = "## Figures\n", "\n## Training\n"
 WORDS = ("title", "not_for", "label", "modality", "choose", "dicom_modalities", "data.attribution", "data.validation_percent")
 UNMEASURED = """Not measured by the product yet; only the validation figures below stand. With test pictures that training never saw in
-DATA: `make train-figures MODEL={model} DATA=…`.
+DATA: `{command}`.
 """
 # What the net is; of the family `ae224`, with its parameters.
 NETS = {
@@ -44,6 +44,7 @@ CURVES = {
     "rate": "Loss, rate, and SSIM and PSNR of the validation pictures over the steps",
     "printed": "Loss of training and validation, and SSIM and PSNR of the validation pictures over the epochs",
 }
+UNSERVED_FIGURES = "The product cannot measure it; `make evaluate DATA=…` puts the two halves to test pictures.\n"
 UNSERVED = "Its latent has more channels than the entropy coder takes, so there is no model to serve: the folder holds the two halves alone."
 
 
@@ -87,7 +88,7 @@ def inspect_figures(lines: list[dict], training: dict, machine: str) -> str:
             mean = {key: float(np.mean([r[key] for r in group])) for key in ("ssim", "psnr_db", "mse", "bpp")}
             share = float(np.mean([r["ssim"] < FLOOR for r in group]))
             out.append({"split": split, "source": source, "n": len(group), **mean, "exact_share": share})
-    how = f"By `latentwire inspect --below-floor send-marked`, on pictures that training never saw ({machine}; `make train-figures MODEL={training['model']} DATA=…`):"
+    how = f"By `latentwire inspect --below-floor send-marked`, on pictures that training never saw ({machine}; `{command('train-figures', training)}`):"
     return f"{how}\n\n{figures_table(out)}"
 
 
@@ -107,6 +108,12 @@ def described(training: dict) -> dict:
         return training["config"]
     today = read(find(training["model"])).flat()
     return {key: today[key] for key in WORDS} | {"schedule.seed": training["seed"], "schedule.batch": training["batch"], "crops.size": training["crop"]}
+
+
+def command(target: str, training: dict) -> str:
+    """The `make` command that does it to this model; those that are no product's have a folder of their own."""
+    models = "" if described(training).get("purpose", "product") == "product" else " MODELS=models/research"
+    return f"make {target} MODEL={training['model']} DATA=…{models}"
 
 
 def choice(config: dict) -> str:
@@ -138,7 +145,7 @@ def printed_course(training: dict, config: dict) -> str:
     return f"""The recipe that the paper prints: {training["training_pictures"]} pictures for training, {training["validation_pictures"]} for validation ({config["data.validation_percent"]} % by a hash of the name, from
 the training split; pictures of the test split neither train nor validate), whole and scaled to {side}x{side}. {config["schedule.epochs"]} epochs in
 batches of {config["schedule.batch"]}, {training["steps_trained"]} steps{took}; Adamax at a constant {config["schedule.learning_rate"]:g}, mean square error and nothing else: no quantisation noise, no rate,
-no augmentation, no average of weights. Random weights as Keras draws them, seed {config["schedule.seed"]}. Again: `make train MODEL={training["model"]} DATA=…`.
+no augmentation, no average of weights. Random weights as Keras draws them, seed {config["schedule.seed"]}. Again: `{command("train", training)}`.
 """
 
 
@@ -154,7 +161,7 @@ def rate_course(training: dict, config: dict) -> str:
     return f"""{training["training_pictures"]} pictures for training, {training["validation_pictures"]} for validation ({config["data.validation_percent"]} % by a hash of the name, from
 the training split; pictures of the test split neither train nor validate). {training["steps_trained"]} steps of {config["schedule.batch"]} crops of
 {config["crops.size"]}x{config["crops.size"]}, about {epochs:.0f} epochs{took}; Adamax, {plain} uniform noise for rounding and a
-rate term under the context model and a small SSIM term; weights averaged exponentially; seed {config["schedule.seed"]}. Again: `make train MODEL={training["model"]} DATA=…`.{begun}{shown}
+rate term under the context model and a small SSIM term; weights averaged exponentially; seed {config["schedule.seed"]}. Again: `{command("train", training)}`.{begun}{shown}
 """
 
 
@@ -210,7 +217,7 @@ def card(training: dict, figures: str | None) -> str:
 SSIM and PSNR are no evidence of diagnostic adequacy. The decoder is `{training["kind"]["decoder"]}` and not declared bit-identical
 across processors (`certified = false`).
 
-{FIGURES}{figures or UNMEASURED.format(model=model)}{TRAINING}{course(training)}
+{FIGURES}{figures or (UNMEASURED.format(command=command("train-figures", training)) if "decoder_digest" in training else UNSERVED_FIGURES)}{TRAINING}{course(training)}
 ![{CURVES.get(config.get("schedule.recipe"), CURVES["rate"])}](curves.png)
 
 {validation_heading(training, config)}
