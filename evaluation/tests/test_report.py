@@ -3,6 +3,8 @@
 import json
 import re
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -98,3 +100,23 @@ def test_a_run_that_measures_nothing_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["report", "--data", str(tmp_path / "data"), "--report", str(tmp_path / "report"), "--only", "b-cipher"])
     with pytest.raises(SystemExit, match="nothing could be measured"):
         program.main()
+
+
+def test_services_are_started_once_however_many_ask_and_stopped_once(context):
+    made = []
+
+    class Pair:
+        def __enter__(self):
+            made.append("started")
+            time.sleep(0.05)
+            return self
+
+        def __exit__(self, *_exc):
+            made.append("stopped")
+
+    context.start = Pair
+    with ThreadPoolExecutor(4) as pool:
+        assert len({id(one) for one in pool.map(lambda _: context.services, range(8))}) == 1
+    context.stop()
+    context.stop()
+    assert made == ["started", "stopped"]

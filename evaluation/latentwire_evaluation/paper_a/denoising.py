@@ -161,14 +161,13 @@ def draw(path: Path, shown: dict[str, dict[str, np.ndarray]]) -> None:
     ways = list(next(iter(shown.values())))
     figure, axes = plt.subplots(len(shown), len(ways), figsize=(2 * len(ways), 2.1 * len(shown)), squeeze=False)
     for line, (name, images) in zip(axes, shown.items()):
+        line[0].set_ylabel(name, fontsize=9)
         for axis, way in zip(line, ways):
             axis.imshow(images[way])
             axis.set_xticks([])
             axis.set_yticks([])
-            if axis is line[0]:
-                axis.set_ylabel(name, fontsize=9)
-            if line is axes[0]:
-                axis.set_title(way, fontsize=9)
+    for axis, way in zip(axes[0], ways):
+        axis.set_title(way, fontsize=9)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -180,7 +180,7 @@ def draw_neighbours(folder: Path, images: dict[str, np.ndarray]) -> None:
         axis.plot(image[:, :-1].ravel()[::37], image[:, 1:].ravel()[::37], ",", color="0.2")
         axis.set_title(f"{kind}: {statistics.correlation(image[:, :-1], image[:, 1:]):.3f}", fontsize=9)
         axis.set_xlabel("pixel", fontsize=8)
-        axis.set_aspect("equal")
+        axis.set(aspect="equal", xlim=(0, 255), ylim=(0, 255))
     axes[0].set_ylabel("its right neighbour", fontsize=8)
     figure.tight_layout()
     figure.savefig(folder / "cipher-neighbours.png", dpi=110)
@@ -228,8 +228,8 @@ A picture deciphered with one wrong key bit correlates with the right one by {wr
 ### What an attacker can do to the stages alone
 | attack | result |
 |---|---|
-| the same picture sent twice, key as printed | equal ciphertexts: {equal_pictures_give_equal_ciphertexts} |
-| is it one of {count} pictures that I have? | found: {picture_found_among_candidates} |
+| the same picture sent twice, key as printed | equal ciphertexts: {equal} |
+| is it one of {count} pictures that I have? | found: {found} |
 | one ciphertext byte changed on the way | {pixels_wrong_after_one_changed_byte} pixel wrong, nobody is told |
 | reused key, {chosen_plaintexts_needed} chosen plaintexts | {chosen_plaintext_pixels_recovered_percent:.1f} % of another picture recovered |
 | {known} |
@@ -247,6 +247,10 @@ TABLES = {
     "b_table5": ("energy",),
     "b_table6": ("homogeneity",),
 }
+
+
+def yes(outcome: bool) -> str:
+    return "yes" if outcome else "no"
 
 
 def run(context: Context) -> Page:
@@ -276,7 +280,8 @@ def run(context: Context) -> Page:
     names = [name for name, _ in chosen]
     text = TEXT.format(
         count=len(names), side=SIDE, names=", ".join(f"`{name}`" for name in names), size=SIDE * SIDE, table=table(rows), known=known,
-        known_picture=known_picture, **changed, **outcome,
+        known_picture=known_picture, equal=yes(outcome["equal_pictures_give_equal_ciphertexts"]), found=yes(outcome["picture_found_among_candidates"]),
+        **changed, **outcome,
     )  # fmt: skip
     figures: dict[str, object] = {
         key: {"pictures": names, "n": SIDE * SIDE, **{m: {"by_picture": [{k: v[m] for k, v in row.items() if m in v} for row in rows], "printed": PRINTED[m]} for m in table_}}

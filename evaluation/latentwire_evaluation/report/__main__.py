@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import signal
 import sys
 import time
 import traceback
@@ -43,6 +44,8 @@ def main() -> None:
         arguments.data.resolve(), arguments.models.resolve(), arguments.report.resolve(),
         lambda: Services(arguments.binaries, arguments.models, threads=1, tap=True, research=True),
     )  # fmt: skip
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without it
     try:
         done = run(chosen, context)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,12 +24,15 @@ class Context:
     # What could not be used or went wrong, and why; the run goes on.
     problems: list[str] = field(default_factory=list)
     _running: Services | None = None
+    # Two threads of one section may ask at once.
+    _starting: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def services(self) -> Services:
         """Both services, on free loopback ports with fresh keys, one thread a net, a tap between them, research allowed."""
-        if self._running is None:
-            self._running = self.start().__enter__()
+        with self._starting:
+            if self._running is None:
+                self._running = self.start().__enter__()
         return self._running
 
     def stop(self) -> None:
