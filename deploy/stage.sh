@@ -51,6 +51,8 @@ install -m 0644 "$lib/LICENSE" "$lib/ThirdPartyNotices.txt" "$documents/onnxrunt
 install -m 0644 LICENSE* "$documents/"
 install -m 0644 "$sbom" "$documents/sbom.cdx.json"
 cp -R models "$prefix/share/latentwire/"
+# What serves research is no part of an image, also where the context was not made by .dockerignore.
+rm -rf "$prefix/share/latentwire/models/research"
 chmod -R u=rwX,go=rX "$out/common"
 # One name whatever the version, so that the images' environment can say it.
 ln -s "$(basename "$lib"/libonnxruntime.so.*)" "$prefix/lib/latentwire/libonnxruntime.so"

@@ -46,7 +46,7 @@ fn config(args: &InspectArgs) -> CodecConfig {
     CodecConfig {
         models: models_folder(&args.models),
         pins: None,
-        research: false,
+        research: args.research_models,
         parts: Parts { encoder: true, decoder: true },
         sessions: SessionOptions { pool: 1, threads: usize::from(args.threads) },
         dylib: args.onnxruntime.clone(),

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use latentwire_codec::{
-    Codec, CodecConfig, SessionOptions,
+    Codec, CodecConfig, RESEARCH_FOLDER, SessionOptions,
     imaging::Limits,
     model::{self, ModelFolder, Parts},
 };
 use latentwire_proto::v1::{ListModelsRequest, send_service_client::SendServiceClient};
-use latentwire_service::args::models_folder;
+use latentwire_service::{args::models_folder, convert::purpose_name};
 use serde_json::{Value, json};
 
 use crate::{
@@ -21,9 +21,10 @@ use crate::{
     terminal::{self, Paint, Terminal},
 };
 
-const LOCAL_COLUMNS: [Column; 7] = [
+const LOCAL_COLUMNS: [Column; 8] = [
     words("id"),
     words("loads"),
+    words("purpose"),
     words("modality").rank(1),
     words("certified").rank(2),
     number("bytes").rank(3),
@@ -31,8 +32,9 @@ const LOCAL_COLUMNS: [Column; 7] = [
     words("decoder digest").rank(5),
 ];
 
-const REMOTE_COLUMNS: [Column; 6] = [
+const REMOTE_COLUMNS: [Column; 7] = [
     words("id"),
+    words("purpose"),
     words("modality"),
     words("certified").rank(2),
     words("encoder").rank(1),
@@ -45,7 +47,7 @@ const REMOTE_COLUMNS: [Column; 6] = [
 /// # Errors
 /// The folder cannot be read. A model that does not load is no error but an [`Exit`].
 pub fn local(args: &ModelsArgs, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
-    let models = find(&args.models, args.onnxruntime.as_deref())?;
+    let models = find(&args.models, args.research_models, args.onnxruntime.as_deref())?;
     if models.is_empty() {
         let message = format!("there is no model in {}: pass --models DIR", args.models.display());
         return Err(Failure::local("MODEL_NOT_READY", message));
@@ -90,6 +92,7 @@ pub async fn remote(url: &str, json: bool, terminal: &mut Terminal<'_>) -> Resul
                 "id": model.id,
                 "family": model.family,
                 "modality": modality,
+                "purpose": purpose_name(model.purpose()),
                 "decoder_digest": digest,
                 "certified": model.certified,
                 "encoder": model.encoder,
@@ -102,6 +105,7 @@ pub async fn remote(url: &str, json: bool, terminal: &mut Terminal<'_>) -> Resul
             let yes_no = |yes| if yes { "yes" } else { "no" };
             table.push(vec![
                 model.id.clone().into(),
+                purpose_name(model.purpose()).into(),
                 modality.into(),
                 yes_no(model.certified).into(),
                 yes_no(model.encoder).into(),
@@ -131,6 +135,7 @@ pub struct Described {
     pub id: String,
     family: String,
     modality: &'static str,
+    purpose: &'static str,
     licence: Option<String>,
     digest: String,
     certified: bool,
@@ -141,14 +146,21 @@ pub struct Described {
     load_error: Option<String>,
 }
 
-/// The models directly below a folder, each read, checked against its digests, and loaded.
+/// The models directly below a folder, and below its research folder where that is asked for, each read, checked against
+/// its digests, and loaded.
 ///
 /// # Errors
 /// The folder cannot be read.
-pub fn find(models: &Path, onnxruntime: Option<&Path>) -> Result<Vec<Found>, Failure> {
+pub fn find(models: &Path, research: bool, onnxruntime: Option<&Path>) -> Result<Vec<Found>, Failure> {
     let models = models_folder(models);
-    let folders =
-        model::find(&models).map_err(|error| Failure::local("MODEL_NOT_READY", error.to_string()))?;
+    let find = |folder: &Path| {
+        model::find(folder).map_err(|error| Failure::local("MODEL_NOT_READY", error.to_string()))
+    };
+    let mut folders = find(&models)?;
+    let below = models.join(RESEARCH_FOLDER);
+    if research && below.is_dir() {
+        folders.extend(find(&below)?);
+    }
     let found = folders.into_iter().map(|folder| {
         let model = describe(&folder, &models, onnxruntime);
         Found { folder, model }
@@ -174,6 +186,7 @@ fn describe(folder: &Path, models: &Path, onnxruntime: Option<&Path>) -> Result<
     Ok(Described {
         id: read.id,
         family: read.decode.family.clone(),
+        purpose: read.decode.purpose.name(),
         modality: read.manifest.as_ref().map_or("other", |manifest| manifest.modality.name()),
         licence: read.manifest.map(|manifest| manifest.licence),
         digest: read.digest.to_string(),
@@ -202,6 +215,7 @@ impl Found {
             "id": model.map(|model| &model.id),
             "family": model.map(|model| &model.family),
             "modality": model.map(|model| model.modality),
+            "purpose": model.map(|model| model.purpose),
             "decoder_digest": model.map(|model| &model.digest),
             "certified": model.map(|model| model.certified),
             "licence": model.and_then(|model| model.licence.as_ref()),
@@ -226,6 +240,7 @@ impl Found {
         vec![
             model.id.clone().into(),
             loads,
+            model.purpose.into(),
             model.modality.into(),
             if model.certified { "yes" } else { "no" }.into(),
             bytes.to_string().into(),

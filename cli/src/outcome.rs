@@ -1,9 +1,10 @@
 //! What became of one image: the JSON object of `--json`, and the row of the table.
 
-use latentwire_proto::v1::{ImageSummary, Modality, Mode, StepTimings};
+use latentwire_proto::v1::{ImageSummary, InnerLayer, Modality, Mode, Segmentation, StepTimings};
+use latentwire_service::convert::mark_name;
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, table::Cell, terminal::Paint};
 
 /// Where an image ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -48,6 +49,9 @@ pub struct Outcome {
     pub mode: Option<&'static str>,
     /// Model id; `null` when exact.
     pub model: Option<String>,
+    /// Why the picture is not to be taken for the original: `below_floor`, `denoised` or `research`; `null` where nothing
+    /// speaks against it.
+    pub mark: Option<&'static str>,
     /// `fundus`, `chest`, `brain` or `other`.
     pub modality: Option<&'static str>,
     /// Columns.
@@ -74,6 +78,12 @@ pub struct Outcome {
     pub max_abs_error: Option<u32>,
     /// Wall-clock milliseconds of each step; 0 where a step did not run.
     pub timings_ms: TimingsMs,
+    /// `chaos4` where that lay below AES-256-GCM; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inner_layer: Option<&'static str>,
+    /// `row` where each row of the raw latent was sealed by itself; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segmentation: Option<&'static str>,
     /// Why it was rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
@@ -131,6 +141,7 @@ impl Outcome {
             status,
             mode,
             model: image.map(|image| image.model.clone()).filter(|model| !model.is_empty()),
+            mark: image.and_then(|image| mark_name(image.mark())),
             modality: image.map(|image| modality_word(image.modality())),
             width: image.map(|image| image.width),
             height: image.map(|image| image.height),
@@ -146,6 +157,8 @@ impl Outcome {
             timings_ms: image
                 .and_then(|image| image.timings.as_ref())
                 .map_or_else(TimingsMs::default, Into::into),
+            inner_layer: image.and_then(|image| inner_layer_word(image.inner_layer())),
+            segmentation: image.and_then(|image| segmentation_word(image.segmentation())),
             error: None,
             exact_reason: image.map(|image| image.exact_reason.clone()).filter(|reason| !reason.is_empty()),
         }
@@ -156,6 +169,16 @@ impl Outcome {
     pub fn bits_per_pixel(&self) -> Option<f64> {
         let pixels = f64::from(self.width?) * f64::from(self.height?) * f64::from(self.frames?);
         (pixels > 0.0).then_some(self.coded_bytes? as f64 * 8.0 / pixels)
+    }
+
+    /// The mode for people, with the mark where there is one: `latent`, or `latent, denoised`.
+    #[must_use]
+    pub fn mode_and_mark(&self) -> Cell {
+        let mode = self.mode.unwrap_or("-");
+        match self.mark {
+            None => mode.into(),
+            Some(mark) => Cell::painted(Paint::Notice, &format!("{mode}, {}", mark.replace('_', " "))),
+        }
     }
 
     /// The JSON object, without a line break.
@@ -190,6 +213,22 @@ pub fn mode_word(mode: Mode) -> Option<&'static str> {
     }
 }
 
+/// The word for an inner layer; absent where there was none.
+fn inner_layer_word(inner_layer: InnerLayer) -> Option<&'static str> {
+    match inner_layer {
+        InnerLayer::Unspecified | InnerLayer::None => None,
+        InnerLayer::Chaos4 => Some("chaos4"),
+    }
+}
+
+/// The word for a segmentation that is not the ordinary one.
+fn segmentation_word(segmentation: Segmentation) -> Option<&'static str> {
+    match segmentation {
+        Segmentation::Unspecified | Segmentation::Fixed => None,
+        Segmentation::Row => Some("row"),
+    }
+}
+
 /// The word for a modality.
 #[must_use]
 pub fn modality_word(modality: Modality) -> &'static str {
@@ -204,7 +243,7 @@ pub fn modality_word(modality: Modality) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use latentwire_proto::v1::Fidelity;
+    use latentwire_proto::v1::{Fidelity, Mark};
 
     fn summary(mode: Mode) -> ImageSummary {
         ImageSummary {
@@ -244,13 +283,45 @@ mod tests {
             outcome.to_json(),
             concat!(
                 r#"{"path":"a.png","transfer_id":"00000000000000000000000000000000","status":"delivered","#,
-                r#""mode":"latent","model":"ae224-fundus","modality":"fundus","width":640,"height":480,"frames":1,"#,
+                r#""mode":"latent","model":"ae224-fundus","mark":null,"modality":"fundus","width":640,"height":480,"frames":1,"#,
                 r#""original_bytes":500000,"raw_bytes":921600,"coded_bytes":38400,"sealed_bytes":39700,"#,
                 r#""ssim":0.97,"min_local_ssim":0.91,"psnr_db":38.5,"max_abs_error":31,"#,
                 r#""timings_ms":{"prepare":1.5,"encode":0.0,"code":0.0,"seal":0.0,"transfer":0.0,"open":0.0,"decode":2.5}}"#,
             )
         );
         assert_eq!(outcome.bits_per_pixel(), Some(1.0));
+    }
+
+    #[test]
+    fn research_is_told_where_it_was_used() {
+        let line = |inner_layer: InnerLayer, segmentation: Segmentation| {
+            let image = ImageSummary {
+                inner_layer: inner_layer.into(),
+                segmentation: segmentation.into(),
+                ..summary(Mode::Latent)
+            };
+            Outcome::new(String::new(), None, ImageStatus::Delivered, Some(&image)).to_json()
+        };
+        assert!(line(InnerLayer::Chaos4, Segmentation::Fixed).ends_with(r#","inner_layer":"chaos4"}"#));
+        assert!(line(InnerLayer::None, Segmentation::Row).ends_with(r#","segmentation":"row"}"#));
+        let plain = line(InnerLayer::None, Segmentation::Fixed);
+        assert!(!plain.contains("inner_layer") && !plain.contains("segmentation"), "{plain}");
+    }
+
+    #[test]
+    fn a_mark_is_told_wherever_the_mode_is() {
+        for (mark, word, shown) in [
+            (Mark::BelowFloor, "below_floor", "latent, below floor"),
+            (Mark::Denoised, "denoised", "latent, denoised"),
+            (Mark::Research, "research", "latent, research"),
+        ] {
+            let image = ImageSummary { mark: mark.into(), ..summary(Mode::Latent) };
+            let outcome = Outcome::new(String::new(), None, ImageStatus::Delivered, Some(&image));
+            assert!(outcome.to_json().contains(&format!(r#""mark":"{word}""#)), "{}", outcome.to_json());
+            assert_eq!(outcome.mode_and_mark(), Cell::painted(Paint::Notice, shown));
+        }
+        let plain = Outcome::new(String::new(), None, ImageStatus::Delivered, Some(&summary(Mode::Latent)));
+        assert_eq!(plain.mode_and_mark(), "latent".into());
     }
 
     #[test]

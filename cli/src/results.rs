@@ -107,7 +107,7 @@ impl<'t, 'o> Results<'t, 'o> {
 /// The columns of images that are told one by one.
 const LIVE_COLUMNS: [Column; 7] = [
     words("status").at_least(9),
-    words("mode").at_least(6),
+    words("mode").at_least(19),
     words("model").at_least(12).rank(2),
     number("original").at_least(10).rank(1),
     number("sealed").at_least(9).rank(1),
@@ -165,7 +165,7 @@ impl<'t, 'o> Live<'t, 'o> {
         }
         let row = [
             status(outcome.status),
-            outcome.mode.unwrap_or("-").into(),
+            outcome.mode_and_mark(),
             outcome.model.clone().unwrap_or_else(|| "-".to_owned()).into(),
             whole(outcome.original_bytes),
             whole(outcome.sealed_bytes),
@@ -184,7 +184,7 @@ fn exit(outcomes: &[Outcome]) -> Exit {
     outcomes.iter().filter_map(|outcome| outcome.error.as_ref()).map(one).max().unwrap_or(Exit::Done)
 }
 
-/// The table, and below it why images are exact.
+/// The table, and below it why images are exact or marked.
 fn table(outcomes: &[Outcome], width: Option<usize>) -> String {
     let mut table = Table::new(&COLUMNS);
     for outcome in outcomes {
@@ -192,14 +192,25 @@ fn table(outcomes: &[Outcome], width: Option<usize>) -> String {
     }
     let mut text = table.render(width);
     for outcome in outcomes {
+        let path = printable(&outcome.path);
         if let Some(reason) = &outcome.exact_reason {
-            text.push_str(&wrapped(
-                &format!("{} travels exact: {reason}\n", printable(&outcome.path)),
-                width,
-            ));
+            text.push_str(&wrapped(&format!("{path} travels exact: {reason}\n"), width));
+        }
+        if let Some(why) = outcome.mark.and_then(meaning) {
+            text.push_str(&wrapped(&format!("{path} travels marked: {why}\n"), width));
         }
     }
     text
+}
+
+/// What a mark says of its picture.
+fn meaning(mark: &str) -> Option<&'static str> {
+    match mark {
+        "below_floor" => Some("it is below a floor of the policy"),
+        "denoised" => Some("its model changes pictures on purpose, to take noise away"),
+        "research" => Some("its model serves research"),
+        _ => None,
+    }
 }
 
 fn row(outcome: &Outcome) -> Vec<Cell> {
@@ -207,7 +218,7 @@ fn row(outcome: &Outcome) -> Vec<Cell> {
         outcome.path.clone().into(),
         status(outcome.status),
         outcome.model.clone().unwrap_or_else(|| "-".to_owned()).into(),
-        outcome.mode.unwrap_or("-").into(),
+        outcome.mode_and_mark(),
     ];
     if outcome.status == ImageStatus::Rejected && outcome.coded_bytes.is_none() {
         return row;
@@ -286,6 +297,21 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marked_images_are_named_below_the_table() {
+        let mut marked = Outcome::new("a.png".to_owned(), None, ImageStatus::WouldSend, None);
+        for (mark, said) in
+            [("denoised", "on purpose"), ("research", "serves research"), ("below_floor", "below a floor")]
+        {
+            marked.mark = Some(mark);
+            let text = table(std::slice::from_ref(&marked), None);
+            let last = text.lines().last().expect("a line");
+            assert!(last.starts_with("a.png travels marked: ") && last.contains(said), "{text}");
+        }
+        marked.mark = None;
+        assert!(!table(&[marked], None).contains("marked"));
+    }
 
     #[test]
     fn the_summary_counts_and_says_what_was_saved() {

@@ -45,7 +45,7 @@ fn keys_have_their_fields() {
 
 #[test]
 fn models_have_their_fields_whether_they_load_or_not() {
-    const FIELDS: [&str; 12] = [
+    const FIELDS: [&str; 13] = [
         "certified",
         "decoder_bytes",
         "decoder_digest",
@@ -57,6 +57,7 @@ fn models_have_their_fields_whether_they_load_or_not() {
         "loads",
         "modality",
         "problem",
+        "purpose",
         "tables_bytes",
     ];
     let folder = Folder::new();

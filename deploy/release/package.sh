@@ -68,6 +68,7 @@ lay_out() {
     install -m 755 "$here/restore.sh" "$prefix/lib/latentwire/restore"
     install -m 644 .onnxruntime/LICENSE .onnxruntime/ThirdPartyNotices.txt "$doc/onnxruntime/"
     cp -R --no-preserve=mode,ownership models "$prefix/share/latentwire/"
+    rm -rf -- "$prefix/share/latentwire/models/research" # it serves research, not a hospital
     install -m 644 README.md CHANGELOG.md SECURITY.md docs/*.md "$doc/"
     install -m 644 deploy/two-sites/README.md "$doc/TWO_SITES.md"
     install -m 644 deploy/systemd/encrypted-key.conf "$doc/examples/"

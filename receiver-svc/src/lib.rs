@@ -35,6 +35,7 @@ use latentwire_service::grpc::{GrpcServer, MAX_CHUNK_MESSAGE_BYTES, add_reflecti
 use latentwire_service::health::Readiness;
 use latentwire_service::keys::load_secret_key;
 use latentwire_service::listen;
+use latentwire_service::research::Research;
 use latentwire_service::sealing::Role;
 use latentwire_service::trust::Trust;
 use latentwire_wire::{SessionServer, system_clock, transfer_server};
@@ -99,7 +100,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         Arc::new(load_secret_key(&config.identity.key, config.identity.key_source, Role::Receiver)?);
     let trust = Trust::load(&config.identity.trust)?;
     let parts = Parts { encoder: false, decoder: true };
-    let codec_config = config.models.codec_config(parts, config.limits.max_file_bytes)?;
+    let research = config.allow_research.allows(Research::Models);
+    let codec_config = config.models.codec_config(parts, research, config.limits.max_file_bytes)?;
     let ports = Ports::bind(&config).await?;
     let (transfer_address, image_address) = (ports.transfer.local_addr()?, ports.image.local_addr()?);
     let admin_address = ports.admin.local_addr()?;

@@ -128,6 +128,7 @@ pub fn image_summary(received: &Received, restored: &codec::Restored, decode_ms:
         summary.bits = pixels.bits.into();
         summary.raw_bytes = pixels.raw_bytes();
     }
+    summary.mark = mark(summary.mark(), restored).into();
     if restored.mode == codec::Mode::Exact {
         summary.original_bytes = restored.file.len() as u64;
     }
@@ -137,7 +138,52 @@ pub fn image_summary(received: &Received, restored: &codec::Restored, decode_ms:
     summary
 }
 
+/// What the image is marked with: what the model here is for, which no sender can keep silent; else that the sender found
+/// it below a floor, which only the sender knows.
+fn mark(stated: v1::Mark, restored: &codec::Restored) -> v1::Mark {
+    let own = latentwire_service::convert::mark_to_proto(restored.mark);
+    match (restored.mode, own, stated) {
+        (codec::Mode::Latent | codec::Mode::Bounded, v1::Mark::Unspecified, v1::Mark::BelowFloor) => stated,
+        (codec::Mode::Latent | codec::Mode::Bounded, own, _) => own,
+        (codec::Mode::Exact, _, _) => v1::Mark::Unspecified,
+    }
+}
+
 /// SHA-256.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn restored(mode: codec::Mode, mark: Option<codec::Mark>) -> codec::Restored {
+        codec::Restored {
+            file: Vec::new(),
+            format: None,
+            mode,
+            model: None,
+            mark,
+            pixels: None,
+            reconstruction_sha256: None,
+            timings: codec::RestoreTimings::default(),
+        }
+    }
+
+    #[test]
+    fn no_sender_keeps_the_models_mark_silent_and_none_makes_one_up() {
+        use codec::Mode::{Exact, Latent};
+        use v1::Mark;
+        for (mode, own, stated, expected) in [
+            (Latent, Some(codec::Mark::Denoised), Mark::Unspecified, Mark::Denoised),
+            (Latent, Some(codec::Mark::Research), Mark::BelowFloor, Mark::Research),
+            (Latent, None, Mark::BelowFloor, Mark::BelowFloor),
+            (Latent, None, Mark::Denoised, Mark::Unspecified),
+            (Latent, None, Mark::Unspecified, Mark::Unspecified),
+            (Exact, None, Mark::BelowFloor, Mark::Unspecified),
+        ] {
+            assert_eq!(mark(stated, &restored(mode, own)), expected, "{mode} {own:?} {stated:?}");
+        }
+    }
 }

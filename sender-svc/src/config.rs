@@ -87,7 +87,7 @@ impl Config {
     /// A pin is not a SHA-256 in hexadecimal digits.
     pub fn codec(&self) -> Result<CodecConfig, ModelError> {
         let parts = Parts { encoder: true, decoder: !self.withhold_decoder };
-        self.models.codec_config(parts, self.limits.max_file_bytes)
+        self.models.codec_config(parts, self.research_models, self.limits.max_file_bytes)
     }
 }
 

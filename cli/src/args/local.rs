@@ -30,6 +30,8 @@ Examples:
   latentwire inspect samples/dicom
   latentwire inspect --min-ssim 0.98 --below-floor reject 'archive/*.png'
   latentwire inspect --json chest.png | jq '{mode, coded_bytes, ssim}'
+  # a model that serves research: by its id only, and marked
+  latentwire inspect --research-models --model hd512 --below-floor send-marked chest.png
 
 No service needs to run. With --quiet only errors are printed.
 
@@ -93,6 +95,9 @@ pub struct ModelsArgs {
     /// Folder of models.
     #[arg(long, env = "LATENTWIRE_MODELS", value_name = "DIR", default_value = "models")]
     pub models: PathBuf,
+    /// Show the models that serve research too: below DIR/research, and whatever else is not for products.
+    #[arg(long, env = "LATENTWIRE_RESEARCH_MODELS")]
+    pub research_models: bool,
     /// ONNX Runtime's shared library; searched for where absent.
     #[arg(long, env = "LATENTWIRE_ONNXRUNTIME", value_name = "FILE")]
     pub onnxruntime: Option<PathBuf>,
@@ -113,6 +118,9 @@ pub struct InspectArgs {
     /// Folder of models.
     #[arg(long, env = "LATENTWIRE_MODELS", value_name = "DIR", default_value = "models")]
     pub models: PathBuf,
+    /// Load the models that serve research too: below DIR/research, and whatever else is not for products.
+    #[arg(long, env = "LATENTWIRE_RESEARCH_MODELS")]
+    pub research_models: bool,
     /// ONNX Runtime's shared library; searched for where absent.
     #[arg(long, env = "LATENTWIRE_ONNXRUNTIME", value_name = "FILE")]
     pub onnxruntime: Option<PathBuf>,

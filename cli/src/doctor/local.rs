@@ -74,7 +74,7 @@ fn no_model(folder: &Path, why: Option<String>) -> Finding {
 
 /// The models: read, checked against their digests, loaded.
 pub fn models(args: &DoctorArgs) -> Vec<Finding> {
-    let found = match find(&args.models, args.onnxruntime.as_deref()) {
+    let found = match find(&args.models, false, args.onnxruntime.as_deref()) {
         Ok(found) => found,
         Err(failure) => return vec![no_model(&args.models, Some(failure.message))],
     };

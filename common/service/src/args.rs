@@ -102,17 +102,23 @@ pub struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// What the codec is to load: the halves of `parts`, files of at most `max_file_bytes`.
+    /// What the codec is to load: the halves of `parts`, the research folder too where it is asked for, files of at most
+    /// `max_file_bytes`.
     ///
     /// # Errors
     /// [`ModelError`] where a pin is not a digest.
-    pub fn codec_config(&self, parts: model::Parts, max_file_bytes: u64) -> Result<CodecConfig, ModelError> {
+    pub fn codec_config(
+        &self,
+        parts: model::Parts,
+        research: bool,
+        max_file_bytes: u64,
+    ) -> Result<CodecConfig, ModelError> {
         let pins = self.model_pin.iter().map(|pin| pin.trim().parse());
         let pins = pins.collect::<Result<Vec<DecoderDigest>, _>>()?;
         Ok(CodecConfig {
             models: models_folder(&self.models),
             pins: (!pins.is_empty()).then_some(pins),
-            research: false,
+            research,
             parts,
             sessions: SessionOptions { pool: self.pool.into(), threads: self.threads.into() },
             dylib: self.onnxruntime.clone(),

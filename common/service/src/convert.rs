@@ -1,7 +1,7 @@
 //! Messages of `latentwire.v1` to the codec's types and back.
 
 use latentwire_codec as codec;
-use latentwire_codec::model::{DecoderDigest, Modality};
+use latentwire_codec::model::{DecoderDigest, Modality, Purpose};
 use latentwire_proto::{Bytes, v1};
 
 use crate::status::RequestError;
@@ -46,10 +46,13 @@ pub fn policy_from_proto(policy: Option<&v1::Policy>) -> Result<RequestedPolicy,
         v1::InnerLayer::Unspecified | v1::InnerLayer::None => v1::InnerLayer::None,
         v1::InnerLayer::Chaos4 => v1::InnerLayer::Chaos4,
     };
-    match read("policy.segmentation", policy.segmentation)? {
-        v1::Segmentation::Unspecified | v1::Segmentation::Fixed => {}
-        v1::Segmentation::Row => return Err(RequestError::NotEnabled { what: "segmentation ROW" }),
-    }
+    let latent_coding = match read("policy.segmentation", policy.segmentation)? {
+        v1::Segmentation::Unspecified | v1::Segmentation::Fixed => codec::LatentCoding::Entropy,
+        v1::Segmentation::Row => {
+            check_rows(policy)?;
+            codec::LatentCoding::RawRows
+        }
+    };
     let quantiser_step_percent = match policy.quantiser_step_percent {
         0 => 100,
         percent if QUANTISER_STEP_PERCENT.contains(&percent) => percent,
@@ -65,9 +68,27 @@ pub fn policy_from_proto(policy: Option<&v1::Policy>) -> Result<RequestedPolicy,
         model: (!policy.model.is_empty()).then(|| policy.model.clone()),
         modality: modality_from_proto(read("policy.modality", policy.modality)?),
         quantiser_step_percent,
-        latent_coding: codec::LatentCoding::Entropy,
+        latent_coding,
     };
     Ok(RequestedPolicy { codec, padding, inner_layer })
+}
+
+/// Rows are those of a raw latent, as the net gave it, and nothing lies around them: what a request asks for beside them
+/// must not be left undone in silence.
+fn check_rows(policy: &v1::Policy) -> Result<(), RequestError> {
+    let contradiction = if policy.inner_layer() == v1::InnerLayer::Chaos4 {
+        "inner_layer CHAOS4: ask for one of the two"
+    } else if policy.mode() == v1::Mode::Exact {
+        "mode EXACT: the file has no rows"
+    } else if !matches!(policy.quantiser_step_percent, 0 | 100) {
+        "quantiser_step_percent: rows are not quantised"
+    } else if matches!(policy.padding(), v1::PaddingPolicy::Padme | v1::PaddingPolicy::Fixed) {
+        "padding: rows are not padded"
+    } else {
+        return Ok(());
+    };
+    let what = format!("policy.segmentation ROW does not go with policy.{contradiction}");
+    Err(RequestError::InvalidPolicy { what })
 }
 
 fn floors_from_proto(floors: Option<&v1::Floors>) -> Result<codec::Floors, RequestError> {
@@ -189,6 +210,7 @@ pub fn summary_from_report(report: &codec::Report) -> v1::ImageSummary {
         fidelity: report.fidelity.as_ref().map(fidelity_to_proto),
         measured: report.measured,
         below_floor: report.below_floor,
+        mark: mark_to_proto(report.mark).into(),
         exact_reason: report.exact_reason.clone().unwrap_or_default(),
         timings: Some(v1::StepTimings {
             // Measuring decodes what was coded, so its decode belongs to the sender's own preparation.
@@ -201,6 +223,45 @@ pub fn summary_from_report(report: &codec::Report) -> v1::ImageSummary {
         // How it travels is not the codec's to say.
         inner_layer: v1::InnerLayer::Unspecified.into(),
         segmentation: v1::Segmentation::Unspecified.into(),
+    }
+}
+
+/// What a picture is marked with, as messages name it.
+pub fn mark_to_proto(mark: Option<codec::Mark>) -> v1::Mark {
+    match mark {
+        None => v1::Mark::Unspecified,
+        Some(codec::Mark::BelowFloor) => v1::Mark::BelowFloor,
+        Some(codec::Mark::Denoised) => v1::Mark::Denoised,
+        Some(codec::Mark::Research) => v1::Mark::Research,
+    }
+}
+
+/// The name of a mark in JSON and tables; `None` where nothing speaks against the picture.
+pub fn mark_name(mark: v1::Mark) -> Option<&'static str> {
+    let mark = match mark {
+        v1::Mark::Unspecified => return None,
+        v1::Mark::BelowFloor => codec::Mark::BelowFloor,
+        v1::Mark::Denoised => codec::Mark::Denoised,
+        v1::Mark::Research => codec::Mark::Research,
+    };
+    Some(mark.name())
+}
+
+/// What a model is for, as messages name it.
+pub fn purpose_to_proto(purpose: Purpose) -> v1::Purpose {
+    match purpose {
+        Purpose::Denoising => v1::Purpose::Denoising,
+        Purpose::Product => v1::Purpose::Product,
+        Purpose::Research => v1::Purpose::Research,
+    }
+}
+
+/// The name of a purpose in JSON and tables; a service of an older version says none, and has models for products only.
+pub fn purpose_name(purpose: v1::Purpose) -> &'static str {
+    match purpose {
+        v1::Purpose::Unspecified | v1::Purpose::Product => Purpose::Product.name(),
+        v1::Purpose::Research => Purpose::Research.name(),
+        v1::Purpose::Denoising => Purpose::Denoising.name(),
     }
 }
 
@@ -246,6 +307,7 @@ pub fn model_to_proto(model: &codec::ModelInfo) -> v1::Model {
         encoder: model.encoder,
         decoder: model.decoder,
         certified: model.certified,
+        purpose: purpose_to_proto(model.purpose).into(),
     }
 }
 
@@ -307,6 +369,18 @@ mod tests {
     }
 
     #[test]
+    fn marks_and_purposes_keep_their_names() {
+        for mark in [codec::Mark::BelowFloor, codec::Mark::Denoised, codec::Mark::Research] {
+            assert_eq!(mark_name(mark_to_proto(Some(mark))), Some(mark.name()));
+        }
+        assert_eq!(mark_name(mark_to_proto(None)), None);
+        for purpose in Purpose::ALL {
+            assert_eq!(purpose_name(purpose_to_proto(purpose)), purpose.name());
+        }
+        assert_eq!(purpose_name(v1::Purpose::Unspecified), "product");
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let floors = |floors| v1::Policy { floors: Some(floors), ..v1::Policy::default() };
         let cases = [
@@ -332,11 +406,33 @@ mod tests {
                 other => panic!("{expected}: {other:?}"),
             }
         }
-        for policy in [
-            v1::Policy { mode: v1::Mode::Bounded.into(), ..v1::Policy::default() },
-            v1::Policy { segmentation: v1::Segmentation::Row.into(), ..v1::Policy::default() },
+        let bounded = v1::Policy { mode: v1::Mode::Bounded.into(), ..v1::Policy::default() };
+        assert!(matches!(policy_from_proto(Some(&bounded)), Err(RequestError::NotEnabled { .. })));
+    }
+
+    #[test]
+    fn rows_are_those_of_a_raw_latent_and_nothing_lies_around_them() {
+        let rows = || v1::Policy { segmentation: v1::Segmentation::Row.into(), ..v1::Policy::default() };
+        for plain in [
+            rows(),
+            v1::Policy { mode: v1::Mode::Latent.into(), quantiser_step_percent: 100, ..rows() },
+            v1::Policy { padding: v1::PaddingPolicy::None.into(), ..rows() },
+            v1::Policy { inner_layer: v1::InnerLayer::None.into(), ..rows() },
         ] {
-            assert!(matches!(policy_from_proto(Some(&policy)), Err(RequestError::NotEnabled { .. })));
+            let read = policy_from_proto(Some(&plain)).expect("valid");
+            assert_eq!(read.codec.latent_coding, codec::LatentCoding::RawRows);
+        }
+        for (named, contradictory) in [
+            ("inner_layer", v1::Policy { inner_layer: v1::InnerLayer::Chaos4.into(), ..rows() }),
+            ("mode", v1::Policy { mode: v1::Mode::Exact.into(), ..rows() }),
+            ("quantiser_step", v1::Policy { quantiser_step_percent: 200, ..rows() }),
+            ("padding", v1::Policy { padding: v1::PaddingPolicy::Padme.into(), ..rows() }),
+            ("padding", v1::Policy { padding: v1::PaddingPolicy::Fixed.into(), ..rows() }),
+        ] {
+            match policy_from_proto(Some(&contradictory)) {
+                Err(RequestError::InvalidPolicy { what }) => assert!(what.contains(named), "{what}"),
+                other => panic!("{named}: {other:?}"),
+            }
         }
     }
 }

@@ -178,7 +178,8 @@ impl Reason {
                 "MODEL_MISMATCH",
                 Code::FailedPrecondition,
                 Never,
-                "the receiver does not hold the decoder that the transfer names; install the model at both ends",
+                "the receiver does not hold the decoder that the transfer names; install the model at both ends, and allow \
+                 research models at the receiver if it is one",
             ),
             Self::ModelNotReady => {
                 ("MODEL_NOT_READY", Code::Unavailable, Backoff, "the decoder is still loading; try again")

@@ -169,6 +169,9 @@ pub struct ImageSummary {
     /// How its segments were cut, as it travelled.
     #[prost(enumeration = "Segmentation", tag = "20")]
     pub segmentation: i32,
+    /// Why the picture is not to be taken for the original; unspecified where nothing speaks against it.
+    #[prost(enumeration = "Mark", tag = "21")]
+    pub mark: i32,
 }
 /// Why a transfer failed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -433,6 +436,80 @@ impl Segmentation {
             "SEGMENTATION_UNSPECIFIED" => Some(Self::Unspecified),
             "SEGMENTATION_FIXED" => Some(Self::Fixed),
             "SEGMENTATION_ROW" => Some(Self::Row),
+            _ => None,
+        }
+    }
+}
+/// Why a picture that travelled through a latent is not to be taken for the original.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Mark {
+    /// Nothing speaks against it.
+    Unspecified = 0,
+    /// The reconstruction is below a floor and was sent all the same.
+    BelowFloor = 1,
+    /// The model takes noise away: the picture was changed on purpose.
+    Denoised = 2,
+    /// The model serves research.
+    Research = 3,
+}
+impl Mark {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "MARK_UNSPECIFIED",
+            Self::BelowFloor => "MARK_BELOW_FLOOR",
+            Self::Denoised => "MARK_DENOISED",
+            Self::Research => "MARK_RESEARCH",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MARK_UNSPECIFIED" => Some(Self::Unspecified),
+            "MARK_BELOW_FLOOR" => Some(Self::BelowFloor),
+            "MARK_DENOISED" => Some(Self::Denoised),
+            "MARK_RESEARCH" => Some(Self::Research),
+            _ => None,
+        }
+    }
+}
+/// What a model is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Purpose {
+    /// Never sent by a service of this version.
+    Unspecified = 0,
+    /// Pictures that people look at.
+    Product = 1,
+    /// Research; by request only.
+    Research = 2,
+    /// Taking noise away; by request only.
+    Denoising = 3,
+}
+impl Purpose {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PURPOSE_UNSPECIFIED",
+            Self::Product => "PURPOSE_PRODUCT",
+            Self::Research => "PURPOSE_RESEARCH",
+            Self::Denoising => "PURPOSE_DENOISING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PURPOSE_UNSPECIFIED" => Some(Self::Unspecified),
+            "PURPOSE_PRODUCT" => Some(Self::Product),
+            "PURPOSE_RESEARCH" => Some(Self::Research),
+            "PURPOSE_DENOISING" => Some(Self::Denoising),
             _ => None,
         }
     }
@@ -1335,6 +1412,9 @@ pub struct Model {
     /// Whether the decoder is declared bit-identical on every listed processor.
     #[prost(bool, tag = "7")]
     pub certified: bool,
+    /// What it may be used for.
+    #[prost(enumeration = "Purpose", tag = "8")]
+    pub purpose: i32,
 }
 /// The models.
 #[derive(Clone, PartialEq, ::prost::Message)]

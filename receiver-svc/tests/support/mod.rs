@@ -152,7 +152,12 @@ pub fn new_key(role: Role) -> SecretKey {
 
 /// The codec of a sender.
 pub fn codec() -> Codec {
-    Codec::load(&CodecConfig {
+    Codec::load(&codec_config()).expect("the models load")
+}
+
+/// What it loads.
+pub fn codec_config() -> CodecConfig {
+    CodecConfig {
         models: models(),
         pins: None,
         research: false,
@@ -160,8 +165,7 @@ pub fn codec() -> Codec {
         sessions: SessionOptions::default(),
         dylib: Some(onnxruntime()),
         limits: Limits::default(),
-    })
-    .expect("the models load")
+    }
 }
 
 /// Any latent, however bad.
