@@ -45,8 +45,20 @@ def test_the_page_says_which_noise_could_not_be_matched_and_which_net_is_not_the
     noisy = {name: (printed[0] or 0) / 100 for name, printed in denoising.PRINTED.items()}
     figures = {name: {"level": None if name == "none" else 0.1, "noisy": {"ssim": value, "mse": 0.02}, **row} for name, value in noisy.items()}
     figures["speckle"]["noisy"] = {"ssim": 0.1347, "mse": 0.24}
-    page = denoising.page(figures, ways, 3, ["denoising net"])
+    page = denoising.page({"fundus": {"figures": figures, "ways": ways}}, 3, ["ae224-fundus-denoise"])
     assert "speckle: the printed 6 % cannot be had, 13.5 %" in page and "Gaussian: the printed" not in page
     assert "| Gaussian | 13.00 | 50.00 | 50.00 | 13 | 41 |" in page
     assert "| none | – | 50.00 | 50.00 | – | 95.28 |" in page
-    assert "Not there yet: the denoising net.** `make train MODEL=ae224-fundus-denoise DATA=…`" in page
+    assert "Not there yet: `ae224-fundus-denoise`.** `make train MODEL=ae224-fundus-denoise DATA=…`" in page
+
+
+def test_each_modality_has_its_own_nets():
+    assert denoising.nets_of("chest") == {"plain net": "ae224-chest", "denoising net": "ae224-chest-denoise"}
+    assert denoising.nets_of("fundus")["net as printed"] == "ae224-fundus-printed"
+
+
+def test_a_grey_picture_stays_grey_under_noise():
+    grey = ORIGINALS[0][..., :1].repeat(3, axis=2)
+    for name, (noise, _, _) in denoising.NOISES.items():
+        changed = denoising.noisy([grey], noise, 0.05)[0]
+        assert (changed == changed[..., :1]).all() and (changed != grey).any(), name
