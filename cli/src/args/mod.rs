@@ -18,7 +18,7 @@ pub use doctor::{DoctorArgs, RoleArg};
 pub use images::{GetArgs, ListArgs, WatchArgs, What};
 pub use keys::{GenerateArgs, KeysCommand, RotateArgs, ShowArgs};
 pub use local::{CompletionsArgs, ContactSheetArgs, HealthArgs, InspectArgs, ManArgs, ModelsArgs, Pair};
-pub use policy::{ModalityArg, ModeArg, PolicyArgs};
+pub use policy::{InnerArg, ModalityArg, ModeArg, PolicyArgs, SealingArgs, SegmentArg};
 pub use send::SendArgs;
 pub use trust::{AddArgs, FormArg, RemoveArgs, RevokeArgs, TrustCommand, TrustFileArgs};
 pub use value::{FingerprintArg, Moment, STANDARD_STREAM, TransferId, is_standard_stream};

@@ -24,6 +24,36 @@ pub struct PolicyArgs {
     pub quality_step: Option<u32>,
 }
 
+/// How the coded image is sealed; `send` alone seals.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Research (refused by receivers that do not allow it)")]
+pub struct SealingArgs {
+    /// Cipher below AES-256-GCM, which adds no security [default: none].
+    #[arg(long, value_name = "CIPHER")]
+    pub inner: Option<InnerArg>,
+    /// How the image is cut into sealed segments [default: fixed].
+    #[arg(long, value_name = "HOW")]
+    pub segment: Option<SegmentArg>,
+}
+
+/// Cipher below AES-256-GCM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InnerArg {
+    /// AES-256-GCM alone.
+    None,
+    /// The four chaos stages of Alqahtani 2024.
+    Chaos4,
+}
+
+/// How the image is cut into sealed segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SegmentArg {
+    /// Padded, and into segments of one size.
+    Fixed,
+    /// One a row of the raw latent, as in Alslman 2022: not coded, not padded.
+    Row,
+}
+
 /// How the pixels travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ModeArg {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{PolicyArgs, TransferId};
+use super::{PolicyArgs, SealingArgs, TransferId};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -79,4 +79,7 @@ pub struct SendArgs {
     /// How to code.
     #[command(flatten)]
     pub policy: PolicyArgs,
+    /// How to seal.
+    #[command(flatten)]
+    pub sealing: SealingArgs,
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use latentwire_proto::v1::{
-    Delivery, ImageHeader, Policy, SendStudyRequest, SendStudyResponse, Transfer, TransferStatus,
+    Delivery, ImageHeader, SendStudyRequest, SendStudyResponse, Transfer, TransferStatus,
     send_service_client::SendServiceClient, send_study_request::Part,
 };
 use sha2::{Digest, Sha256};
@@ -26,6 +26,7 @@ use crate::{
     file_digest::FileDigest,
     outcome::{ImageStatus, Outcome},
     paths::{self, display},
+    policy,
     progress::{Bars, ImageBar},
 };
 
@@ -67,7 +68,7 @@ impl Job {
         let in_study = !args.study_group.is_empty();
         let header = ImageHeader {
             destination: args.destination.clone(),
-            policy: Some(Policy::from(&args.policy)),
+            policy: Some(policy::to_send(&args.policy, &args.sealing)),
             delivery: Delivery::Wait.into(),
             study_group: args.study_group.clone(),
             sequence: if in_study { u32::try_from(index).unwrap_or(u32::MAX) } else { 0 },
