@@ -3,12 +3,13 @@
 use serde_json::{Map, Value};
 
 /// The fields of every object, in order; a rejected image's object ends with `error` too.
-pub const FIELDS: [&str; 19] = [
+pub const FIELDS: [&str; 20] = [
     "path",
     "transfer_id",
     "status",
     "mode",
     "model",
+    "mark",
     "modality",
     "width",
     "height",
@@ -46,7 +47,7 @@ const COUNTS: [&str; 8] = [
 /// A field is missing, of another type, or one too many.
 pub fn check_delivered(object: &Value) {
     let fields = fields(object);
-    assert_eq!(names(fields), FIELDS[..18], "{object}");
+    assert_eq!(names(fields), FIELDS[..19], "{object}");
     check_names(object);
     assert_eq!(object["status"], "delivered", "{object}");
     check_id(&object["transfer_id"]);
