@@ -114,7 +114,7 @@ fn grain(width: u32, height: u32) -> Vec<u8> {
     let pixel = |at: u32| {
         let (x, y) = (f64::from(at % width), f64::from(at / width));
         let noise =
-            f64::from(at.wrapping_mul(0x9e37_79b1).rotate_left(13).wrapping_mul(0x85eb_ca77) >> 27) - 16.0;
+            f64::from(at.wrapping_mul(0x9e37_79b1).rotate_left(13).wrapping_mul(0x85eb_ca77) >> 28) - 8.0;
         (128.0 + 50.0 * (x / 19.0).sin() + 50.0 * (y / 23.0).cos() + noise) as u8
     };
     let pixels: Vec<u8> = (0..width * height).map(pixel).collect();

@@ -8,10 +8,11 @@ use serde_json::Value;
 const SAMPLE: &str = "brain_mri/test/sartaj_0b938fbd0a.jpg";
 
 /// The fields that images and transfers share with `send --json`.
-const CODED: [&str; 13] = [
+const CODED: [&str; 14] = [
     "coded_bytes",
     "frames",
     "height",
+    "mark",
     "max_abs_error",
     "min_local_ssim",
     "modality",
@@ -103,7 +104,8 @@ fn every_command_prints_the_fields_that_the_page_names() {
     check(&got["image"], "list images", &own_image, true);
 
     for model in run(&["models", "--json", "--sender", &sender]).objects() {
-        let own = ["id", "family", "modality", "decoder_digest", "certified", "encoder", "decoder"];
+        let own =
+            ["id", "family", "modality", "purpose", "decoder_digest", "certified", "encoder", "decoder"];
         check(&model, "models --sender", &own, false);
     }
     let health = run(&["health", "--json", &sender]).object();

@@ -81,6 +81,7 @@ impl Journey {
             model: &self.folder.id,
             decoder_digest: self.folder.digest.0,
             ratio: 1.0,
+            mark: None,
             sop_instance_uid: prepared.derived_sop_instance_uid.as_deref(),
         };
 

@@ -44,10 +44,12 @@ fn restore_latent(
     let header = &image.header;
     let model = model_of(&codec.models, header, &codec.limits)?;
     let pixels = decode_pixels(model, image)?;
+    let mark = Mark::of(model.info.purpose);
     let lossy = LossyStep {
         model: &model.info.id,
         decoder_digest: header.decoder_digest.0,
         ratio: header.raw_bytes() as f64 / coded_length as f64,
+        mark: mark.map(Mark::name),
         sop_instance_uid: header.sop_instance_uid.as_deref(),
     };
     let rebuilt = latentwire_imaging::rebuild(header.format, image.container, &pixels, &lossy);
@@ -61,7 +63,7 @@ fn restore_latent(
         format: Some(format),
         mode: Mode::Latent,
         model: Some(model.info.id.clone()),
-        mark: Mark::of(model.info.purpose),
+        mark,
         reconstruction_sha256: Some(pixels.sha256()),
         pixels: Some(pixels),
         timings: RestoreTimings::default(),

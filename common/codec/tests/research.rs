@@ -243,7 +243,9 @@ fn whole_tiles_of_colours_and_of_several_frames() {
     }
     let file = Dicom::new(40, 36, 3, 12, true, samples).file();
     for policy in [marked(WHOLE), Policy { below_floor: BelowFloor::SendMarked, ..rows(WHOLE) }] {
-        let (prepared, _) = through_latent(&file, &policy);
+        let (prepared, restored) = through_latent(&file, &policy);
+        let words = b"Latentwire learned lossy compression, marked research, model whole-dense";
+        assert!(restored.file.windows(words.len()).any(|window| window == words), "the file says so too");
         let fidelity = prepared.report.fidelity.unwrap();
         assert!(prepared.report.frames == 3 && fidelity.ssim > 0.9, "{fidelity:?}");
     }

@@ -108,7 +108,8 @@ fn stored_sha256(pixels: &PixelTensor, two_bytes: bool) -> String {
 
 /// Rebuilds the file with its own pixels and reads it again: the pixels must be the same.
 fn check_rebuilt(picture: &Picture) -> Result<(), String> {
-    let lossy = LossyStep { model: "none", decoder_digest: [7; 32], ratio: 1.0, sop_instance_uid: None };
+    let lossy =
+        LossyStep { model: "none", decoder_digest: [7; 32], ratio: 1.0, mark: None, sop_instance_uid: None };
     let (_, file) = rebuild(picture.format, &picture.container, &picture.pixels, &lossy)
         .map_err(|error| format!("not rebuilt: {error}"))?;
     if let Ok(folder) = env::var("REBUILT") {

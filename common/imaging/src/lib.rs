@@ -33,7 +33,7 @@
 //! };
 //! let fidelity = measure(&picture.pixels, &coarse)?;
 //! assert!(fidelity.ssim > 0.99 && fidelity.max_abs_error == 63);
-//! let step = LossyStep { model: "coarse", decoder_digest: [0; 32], ratio: 1.6, sop_instance_uid: None };
+//! let step = LossyStep { model: "coarse", decoder_digest: [0; 32], ratio: 1.6, mark: None, sop_instance_uid: None };
 //! let (format, file) = rebuild(picture.format, &picture.container, &coarse, &step)?;
 //! assert_eq!(format.name(), "png");
 //! assert_eq!(read(&file, &Limits::default())?.pixels, coarse);
@@ -138,6 +138,8 @@ pub struct LossyStep<'a> {
     pub decoder_digest: [u8; 32],
     /// Raw bytes divided by coded bytes.
     pub ratio: f64,
+    /// Why the picture is not to be taken for the original, in a word such as `denoised`; ASCII.
+    pub mark: Option<&'a str>,
     /// The new SOP Instance UID, as [`derived_sop_instance_uid`] gave it to the sender.
     pub sop_instance_uid: Option<&'a str>,
 }

@@ -80,8 +80,9 @@ fn describe_derivation(data_set: &mut DataSet<'_>, lossy: &LossyStep<'_>) {
 
     let digest: String = lossy.decoder_digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let model: String = lossy.model.chars().filter(|c| c.is_ascii_graphic() && *c != '\\').take(64).collect();
+    let mark = lossy.mark.map_or_else(String::new, |mark| format!("marked {mark}, "));
     let mut description = format!(
-        "Latentwire learned lossy compression, model {model}, decoder SHA-256 {digest}, ratio {}",
+        "Latentwire learned lossy compression, {mark}model {model}, decoder SHA-256 {digest}, ratio {}",
         decimal_string(lossy.ratio)
     )
     .into_bytes();

@@ -138,5 +138,11 @@ pub fn tiff_file(pixels: &PixelTensor) -> Vec<u8> {
 }
 
 pub fn lossy_step() -> LossyStep<'static> {
-    LossyStep { model: "ae224-brain", decoder_digest: [0xab; 32], ratio: 23.4567, sop_instance_uid: None }
+    LossyStep {
+        model: "ae224-brain",
+        decoder_digest: [0xab; 32],
+        ratio: 23.4567,
+        mark: None,
+        sop_instance_uid: None,
+    }
 }

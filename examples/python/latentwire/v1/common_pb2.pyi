@@ -50,6 +50,20 @@ class Segmentation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SEGMENTATION_FIXED: _ClassVar[Segmentation]
     SEGMENTATION_ROW: _ClassVar[Segmentation]
 
+class Mark(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MARK_UNSPECIFIED: _ClassVar[Mark]
+    MARK_BELOW_FLOOR: _ClassVar[Mark]
+    MARK_DENOISED: _ClassVar[Mark]
+    MARK_RESEARCH: _ClassVar[Mark]
+
+class Purpose(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PURPOSE_UNSPECIFIED: _ClassVar[Purpose]
+    PURPOSE_PRODUCT: _ClassVar[Purpose]
+    PURPOSE_RESEARCH: _ClassVar[Purpose]
+    PURPOSE_DENOISING: _ClassVar[Purpose]
+
 class TransferStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     TRANSFER_STATUS_UNSPECIFIED: _ClassVar[TransferStatus]
@@ -80,6 +94,14 @@ INNER_LAYER_CHAOS4: InnerLayer
 SEGMENTATION_UNSPECIFIED: Segmentation
 SEGMENTATION_FIXED: Segmentation
 SEGMENTATION_ROW: Segmentation
+MARK_UNSPECIFIED: Mark
+MARK_BELOW_FLOOR: Mark
+MARK_DENOISED: Mark
+MARK_RESEARCH: Mark
+PURPOSE_UNSPECIFIED: Purpose
+PURPOSE_PRODUCT: Purpose
+PURPOSE_RESEARCH: Purpose
+PURPOSE_DENOISING: Purpose
 TRANSFER_STATUS_UNSPECIFIED: TransferStatus
 TRANSFER_STATUS_QUEUED: TransferStatus
 TRANSFER_STATUS_SENDING: TransferStatus
@@ -165,7 +187,7 @@ class StepTimings(_message.Message):
     def __init__(self, prepare_ms: _Optional[float] = ..., encode_ms: _Optional[float] = ..., code_ms: _Optional[float] = ..., seal_ms: _Optional[float] = ..., transfer_ms: _Optional[float] = ..., open_ms: _Optional[float] = ..., decode_ms: _Optional[float] = ...) -> None: ...
 
 class ImageSummary(_message.Message):
-    __slots__ = ("mode", "model", "modality", "width", "height", "frames", "channels", "bits", "original_bytes", "raw_bytes", "coded_bytes", "sealed_bytes", "fidelity", "measured", "below_floor", "exact_reason", "timings", "format")
+    __slots__ = ("mode", "model", "modality", "width", "height", "frames", "channels", "bits", "original_bytes", "raw_bytes", "coded_bytes", "sealed_bytes", "fidelity", "measured", "below_floor", "exact_reason", "timings", "format", "inner_layer", "segmentation", "mark")
     MODE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODALITY_FIELD_NUMBER: _ClassVar[int]
@@ -184,6 +206,9 @@ class ImageSummary(_message.Message):
     EXACT_REASON_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    INNER_LAYER_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTATION_FIELD_NUMBER: _ClassVar[int]
+    MARK_FIELD_NUMBER: _ClassVar[int]
     mode: Mode
     model: str
     modality: Modality
@@ -202,7 +227,10 @@ class ImageSummary(_message.Message):
     exact_reason: str
     timings: StepTimings
     format: str
-    def __init__(self, mode: _Optional[_Union[Mode, str]] = ..., model: _Optional[str] = ..., modality: _Optional[_Union[Modality, str]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frames: _Optional[int] = ..., channels: _Optional[int] = ..., bits: _Optional[int] = ..., original_bytes: _Optional[int] = ..., raw_bytes: _Optional[int] = ..., coded_bytes: _Optional[int] = ..., sealed_bytes: _Optional[int] = ..., fidelity: _Optional[_Union[Fidelity, _Mapping]] = ..., measured: _Optional[bool] = ..., below_floor: _Optional[bool] = ..., exact_reason: _Optional[str] = ..., timings: _Optional[_Union[StepTimings, _Mapping]] = ..., format: _Optional[str] = ...) -> None: ...
+    inner_layer: InnerLayer
+    segmentation: Segmentation
+    mark: Mark
+    def __init__(self, mode: _Optional[_Union[Mode, str]] = ..., model: _Optional[str] = ..., modality: _Optional[_Union[Modality, str]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frames: _Optional[int] = ..., channels: _Optional[int] = ..., bits: _Optional[int] = ..., original_bytes: _Optional[int] = ..., raw_bytes: _Optional[int] = ..., coded_bytes: _Optional[int] = ..., sealed_bytes: _Optional[int] = ..., fidelity: _Optional[_Union[Fidelity, _Mapping]] = ..., measured: _Optional[bool] = ..., below_floor: _Optional[bool] = ..., exact_reason: _Optional[str] = ..., timings: _Optional[_Union[StepTimings, _Mapping]] = ..., format: _Optional[str] = ..., inner_layer: _Optional[_Union[InnerLayer, str]] = ..., segmentation: _Optional[_Union[Segmentation, str]] = ..., mark: _Optional[_Union[Mark, str]] = ...) -> None: ...
 
 class TransferError(_message.Message):
     __slots__ = ("code", "reason", "message")

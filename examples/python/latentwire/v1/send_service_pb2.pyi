@@ -118,7 +118,7 @@ class ListModelsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("id", "modality", "family", "decoder_digest", "encoder", "decoder", "certified")
+    __slots__ = ("id", "modality", "family", "decoder_digest", "encoder", "decoder", "certified", "purpose")
     ID_FIELD_NUMBER: _ClassVar[int]
     MODALITY_FIELD_NUMBER: _ClassVar[int]
     FAMILY_FIELD_NUMBER: _ClassVar[int]
@@ -126,6 +126,7 @@ class Model(_message.Message):
     ENCODER_FIELD_NUMBER: _ClassVar[int]
     DECODER_FIELD_NUMBER: _ClassVar[int]
     CERTIFIED_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
     id: str
     modality: _common_pb2.Modality
     family: str
@@ -133,7 +134,8 @@ class Model(_message.Message):
     encoder: bool
     decoder: bool
     certified: bool
-    def __init__(self, id: _Optional[str] = ..., modality: _Optional[_Union[_common_pb2.Modality, str]] = ..., family: _Optional[str] = ..., decoder_digest: _Optional[bytes] = ..., encoder: _Optional[bool] = ..., decoder: _Optional[bool] = ..., certified: _Optional[bool] = ...) -> None: ...
+    purpose: _common_pb2.Purpose
+    def __init__(self, id: _Optional[str] = ..., modality: _Optional[_Union[_common_pb2.Modality, str]] = ..., family: _Optional[str] = ..., decoder_digest: _Optional[bytes] = ..., encoder: _Optional[bool] = ..., decoder: _Optional[bool] = ..., certified: _Optional[bool] = ..., purpose: _Optional[_Union[_common_pb2.Purpose, str]] = ...) -> None: ...
 
 class ListModelsResponse(_message.Message):
     __slots__ = ("models",)
