@@ -105,19 +105,18 @@ fn pictures_that_no_latent_suits_travel_exact_and_say_why() {
     }
 }
 
-/// A PNG of grey waves with grain, which no PNG codes in fewer bytes than a latent.
+/// A PNG of grey waves with grain, 16 bits, which no PNG codes in fewer bytes than a latent.
 fn grain(width: u32, height: u32) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, width, height);
     encoder.set_color(png::ColorType::Grayscale);
-    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_depth(png::BitDepth::Sixteen);
     let pixel = |at: u32| {
         let (x, y) = (f64::from(at % width), f64::from(at / width));
-        let noise =
-            f64::from(at.wrapping_mul(0x9e37_79b1).rotate_left(13).wrapping_mul(0x85eb_ca77) >> 28) - 8.0;
-        (128.0 + 50.0 * (x / 19.0).sin() + 50.0 * (y / 23.0).cos() + noise) as u8
+        let grain = at.wrapping_mul(0x9e37_79b1).rotate_left(13).wrapping_mul(0x85eb_ca77) >> 22;
+        (32_000.0 + 10_000.0 * ((x / 19.0).sin() + (y / 23.0).cos()) + f64::from(grain)) as u16
     };
-    let pixels: Vec<u8> = (0..width * height).map(pixel).collect();
+    let pixels: Vec<u8> = (0..width * height).flat_map(|at| pixel(at).to_be_bytes()).collect();
     encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels)).expect("a picture");
     file
 }
