@@ -10,7 +10,7 @@ MODELS ?= models
 THREADS ?=
 ONLY ?=
 
-.PHONY: help cli-docs evaluate evaluate-cipher evaluate-surrogate evaluate-timing evaluate-denoising test-evaluation demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock evaluation-lock clean check-monitoring python-stubs python-lock release release-check two-sites
+.PHONY: help cli-docs evaluate evaluate-figures evaluate-cipher evaluate-surrogate evaluate-timing evaluate-denoising test-evaluation demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock evaluation-lock clean check-monitoring python-stubs python-lock release release-check two-sites
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -54,6 +54,9 @@ compare-quick: evaluation/.venv/ready ## Bytes of today's codecs at the SSIM of 
 evaluate: setup evaluation/.venv/ready ## Both papers and today's codecs: every table and figure into evaluation/report/report.{html,md,json} (DATA=DIR [ONLY=section,section])
 	cargo build --quiet --profile ci --locked -p sender-svc -p receiver-svc -p latentwire-cli
 	cd evaluation && .venv/bin/python -m latentwire_evaluation.report --data "$(abspath $(DATA))" $(if $(ONLY),--only "$(ONLY)")
+
+evaluate-figures: evaluation/.venv/ready ## The README's plots, docs/figures, out of the last whole report
+	cd evaluation && .venv/bin/python -m latentwire_evaluation.figures
 
 evaluate-cipher: evaluation/.venv/ready ## Paper B's tables and figures of its cipher, and attacks on it, alone, into evaluation/report/cipher.{html,md,json} (DATA=DIR)
 	cd evaluation && .venv/bin/python -m latentwire_evaluation.report --only b-cipher --name cipher --data "$(abspath $(DATA))"

@@ -109,6 +109,11 @@ class Services:
                 continue
         return total
 
+    def model_ids(self) -> set[str]:
+        """The models that the sender has loaded."""
+        done = self.run("models", "--sender", self.sender_url, "--json")
+        return {json.loads(line)["id"] for line in done.stdout.splitlines() if line.strip()}
+
     def send(self, path: Path, *policy: str) -> dict:
         """Sends one picture; returns its JSON line. Raises NotDelivered where there is none."""
         done = self.run("send", "--sender", self.sender_url, "--json", *policy, str(path), check=False)

@@ -18,6 +18,8 @@ MODELS = {"fundus": "ae224-fundus", "chest": "ae224-chest", "brain": "ae224-brai
 KINDS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 # SSIM looks through windows of 7 pixels, and the product sends what has a side below 16 as its own bytes.
 LEAST_SIDE = 16
+# Pictures of one modality that a section shows, or takes shown ones from, at most.
+SHOWN = 7
 
 LeftOut = Callable[[Path, str], None]
 
@@ -97,6 +99,13 @@ def may_be_shown(data: Path) -> Callable[[Path], bool]:
         return lambda path: True
     names = _open_names(data.resolve())
     return lambda path: path.resolve().relative_to(data.resolve()).as_posix() in names
+
+
+def only_open_is_shown(data: Path) -> bool:
+    """Whether all pictures that a report shows are openly licensed: no section shows more than SHOWN of one modality, open ones first."""
+    allowed = may_be_shown(data)
+    found = [files(data / folder / "test") for folder in FOLDERS.values()]
+    return all(sum(map(allowed, paths)) >= min(SHOWN, len(paths)) for paths in found)
 
 
 @functools.cache

@@ -59,5 +59,10 @@ def test_only_what_open_tsv_names_may_be_shown_and_it_comes_first(folder):
     (data / "OPEN.tsv").write_text("path\tlicence\nfundus/test/e.png\tCC-BY-4.0\n")
     assert [testset.may_be_shown(data)(path) for path in testset.files(folder)] == [False, False, True, False]
     assert [path.name for path, _ in testset.usable(folder, 2, order=testset.open_first)] == ["e.png", "a.png"]
+    assert not testset.only_open_is_shown(data)
+    testset._open_names.cache_clear()
+    (data / "OPEN.tsv").write_text("path\tlicence\n" + "".join(f"fundus/test/{name}.png\tCC0-1.0\n" for name in "aceg"))
+    assert testset.only_open_is_shown(data)
     samples = testset.ROOT / "samples"
+    assert testset.only_open_is_shown(samples)
     assert all(testset.may_be_shown(samples)(path) for path in testset.files(samples / "fundus/test"))

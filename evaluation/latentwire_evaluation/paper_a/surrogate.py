@@ -25,7 +25,7 @@ from skimage.metrics import structural_similarity
 
 from ..report.context import Context
 from ..report.page import Page, table
-from ..testset import FOLDERS, MODELS, may_be_shown, usable
+from ..testset import FOLDERS, MODELS, open_first, usable
 from .nets import apply, net
 from .pictures import SIDE, is_grey, square, to_picture
 
@@ -101,12 +101,12 @@ def similarity(original: np.ndarray, output: np.ndarray) -> float:
     return float(structural_similarity(original, output, data_range=255, channel_axis=2))
 
 
-def attack(model: Path, public: list[np.ndarray], stolen: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
-    """Every decoder on every stolen latent."""
+def attack(model: Path, public: list[np.ndarray], stolen: list[np.ndarray], shown: np.ndarray) -> dict[str, list[np.ndarray]]:
+    """Every decoder on every stolen latent, and last on that of the picture that is shown, which is not matched with."""
     encoder, decoder = net(model / "encoder.onnx"), net(model / "decoder.onnx")
-    latents = [apply(encoder, picture / 255) for picture in stolen]
+    latents = [apply(encoder, picture / 255) for picture in [*stolen, shown]]
     halves = [np.asarray(Image.fromarray(p).resize((SIDE // 2, SIDE // 2), Image.Resampling.BOX)) / 255 for p in public]
-    matrix, offset = matching(latents, halves)
+    matrix, offset = matching(latents[: len(stolen)], halves)
     outcome = {"matched, no pairs": [(latent @ matrix + offset).repeat(2, axis=0).repeat(2, axis=1) for latent in latents]}
     pairs = [(apply(encoder, picture / 255), picture) for picture in public]
     for count in sorted({min(count, len(pairs)) for count in PAIRS}):
@@ -114,7 +114,7 @@ def attack(model: Path, public: list[np.ndarray], stolen: list[np.ndarray]) -> d
         name = f"surrogate, {count} pair{'s' if count > 1 else ''}"
         outcome[name] = [surrogate.decode(latent) for latent in latents]
     outcome["the secret decoder"] = [apply(decoder, latent) for latent in latents]
-    grey = [is_grey(picture) for picture in stolen]
+    grey = [is_grey(picture) for picture in [*stolen, shown]]
     return {name: [to_picture(*pair) for pair in zip(values, grey)] for name, values in outcome.items()}
 
 
@@ -147,19 +147,17 @@ once ran through the encoder, which every sending site has. **The decoder is no 
 
 def run(context: Context) -> Page:
     figures, shown = {}, []
-    allowed = may_be_shown(context.data)
     for index, (modality, folder) in enumerate(FOLDERS.items()):
         public = [square(values) for _, values in usable(context.data / folder / "train", PUBLIC, context.left_out)]
-        stolen = list(usable(context.data / folder / "test", STOLEN, context.left_out))
+        stolen = [square(values) for _, values in usable(context.data / folder / "test", STOLEN, context.left_out)]
         if not public or not stolen:
             context.problem(f"surrogate decoder of {folder}: it needs pictures in {folder}/train and in {folder}/test")
             continue
-        pictures = [square(values) for _, values in stolen]
-        outcome = attack(context.models / MODELS[modality], public, pictures)
-        means = {name: float(np.mean([similarity(*pair) for pair in zip(pictures, images)])) for name, images in outcome.items()}
+        show = square(next(usable(context.data / folder / "test", 1, context.left_out, open_first))[1])
+        outcome = attack(context.models / MODELS[modality], public, stolen, show)
+        means = {name: float(np.mean([similarity(*pair) for pair in zip(stolen, images)])) for name, images in outcome.items()}
         figures[folder] = {"n": len(stolen), "public": len(public), "ssim": means}
-        show = next((place for place, (path, _) in enumerate(stolen) if allowed(path)), 0)
-        shown.append({"plaintext": pictures[show], **{name: images[show] for name, images in outcome.items()}})
+        shown.append({"plaintext": show, **{name: images[-1] for name, images in outcome.items()}})
         context.tick((index + 1) / len(FOLDERS))
     if not figures:
         raise ValueError(f"no folder of {', '.join(FOLDERS.values())} has pictures in both train/ and test/")

@@ -50,7 +50,7 @@ def main() -> None:
         done = run(chosen, context)
     finally:
         context.stop()
-    write(done, context, machine.describe(arguments.binaries), arguments.data, stem)
+    write(done, context, machine.describe(arguments.binaries), stem)
     for one in done:
         print(f"{one.section.name:18}{one.seconds:7.0f} s {one.cpu_seconds:7.0f} s of processor time")
     print(f"wrote {', '.join(str(arguments.report / f'{stem}.{kind}') for kind in ('html', 'md', 'json'))}")
@@ -120,17 +120,14 @@ can be read in more than one way: docs/PAPERS.md; what each part of this page me
 """
 
 
-def write(done: list[Done], context: Context, about: dict, data: Path, stem: str) -> None:
+def write(done: list[Done], context: Context, about: dict, stem: str) -> None:
     packages = ", ".join(f"{name} {number}" for name, number in about["packages"].items())
     codecs = ", ".join(f"{codec} by {library}" for codec, library in about["codecs"].items())
-    allowed = testset.may_be_shown(context.data)
-    shown = all(allowed(path) for folder in testset.FOLDERS.values() for path in testset.files(context.data / folder / "test")[:1])
-    warning = "" if shown or (context.data / "OPEN.tsv").is_file() else (
-        "\n**Do not publish this page before you know the licences of the pictures that it shows**: the folder has no OPEN.tsv that names them.\n"
-    )  # fmt: skip
+    open_only = testset.only_open_is_shown(context.data)
+    warning = "" if open_only else "\n**Do not publish this page before you know the licences of the pictures that it shows**: no OPEN.tsv names enough of them.\n"
     fields = {**about, "packages": packages, "codecs": codecs, "shown": warning}
     text = compose(HEAD.format(when=datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"), **fields), done, context.problems, data_hint="…")
-    figures: dict[str, object] = {"machine": about}
+    figures: dict[str, object] = {"machine": about, "shows_open_pictures_only": open_only}
     for one in done:
         figures.update(one.page.figures if one.page else {})
     figures["seconds"] = {one.section.name: {"wall": round(one.seconds, 1), "processor": round(one.cpu_seconds, 1)} for one in done}

@@ -24,6 +24,7 @@ class Context:
     # What could not be used or went wrong, and why; the run goes on.
     problems: list[str] = field(default_factory=list)
     _running: Services | None = None
+    _ids: set[str] | None = None
     # Two threads of one section may ask at once.
     _starting: threading.Lock = field(default_factory=threading.Lock)
 
@@ -56,9 +57,10 @@ class Context:
             self.problems.append(line)
 
     def servable(self, name: str) -> bool:
-        """Whether the services have this model: trained, and with a manifest."""
-        folder = self.model(name)
-        return folder is not None and (folder / "manifest.toml").is_file()
+        """Whether the services have this model."""
+        if self._ids is None:
+            self._ids = self.services.model_ids()
+        return name in self._ids
 
     def model(self, name: str) -> Path | None:
         """Folder of a model; of a research model where it has been trained, else None."""
