@@ -177,7 +177,7 @@ impl Outcome {
         let mode = self.mode.unwrap_or("-");
         match self.mark {
             None => mode.into(),
-            Some(mark) => Cell::painted(Paint::Notice, &format!("{mode}, {}", mark.replace('_', " "))),
+            Some(mark) => Cell::painted(Paint::Notice, format!("{mode}, {}", mark.replace('_', " "))),
         }
     }
 

@@ -1,10 +1,7 @@
 //! What serves research through both processes: the chaos cipher below AES-256-GCM, and one segment a row of the raw latent.
 //! A receiver refuses both unless its operator allows them by name.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use latentwire_codec::imaging;
 use latentwire_tests::{Link, binaries, outcome, pictures};
@@ -117,7 +114,7 @@ fn what_falls_to_the_exact_form_travels_in_ordinary_segments() {
 }
 
 /// The object, the bytes on the wire and the picture of a transfer in rows.
-fn check_rows(link: &Link, object: &Value, sample: &PathBuf, rows: u64) {
+fn check_rows(link: &Link, object: &Value, sample: &Path, rows: u64) {
     assert_eq!(object["status"], "delivered", "{object}");
     assert_eq!((&object["mode"], &object["segmentation"]), (&"latent".into(), &"row".into()), "{object}");
     let (coded, sealed) = (number(object, "coded_bytes"), number(object, "sealed_bytes"));

@@ -297,9 +297,7 @@ impl Active {
     pub(super) fn due(&self) -> Due {
         if self.cancel_due {
             Due::Control
-        } else if self.job.is_none() {
-            Due::Nothing
-        } else if matches!(self.inside, Inside::Scrambling) {
+        } else if self.job.is_none() || matches!(self.inside, Inside::Scrambling) {
             Due::Nothing
         } else if self.open.is_some() {
             Due::Control
