@@ -19,11 +19,13 @@ named=$(python -c '
 import sys
 from latentwire_training.config import find, read
 config = read(find(sys.argv[1]))
-print(config.id, config.schedule.side if config.schedule.recipe == "printed" else 0, *config.data.folders, sep="\n")' "$model")
+side = config.schedule.side if config.schedule.recipe == "printed" else 0
+print(config.id, "" if config.purpose == "product" else "--research-models", side, *config.data.folders, sep="\n")' "$model")
 mapfile -t folders <<<"$named"
 id=${folders[0]}
-side=${folders[1]}
-folders=("${folders[@]:2}")
+research=${folders[1]}
+side=${folders[2]}
+folders=("${folders[@]:3}")
 tests=()
 for folder in "${folders[@]}"; do
     if [ -d "$data/$folder/test" ]; then
@@ -57,7 +59,7 @@ write_scaled([Path(folder) for folder in sys.argv[3:]], Path(sys.argv[1]), int(s
     tests=("$small")
 fi
 lines=$work/$id-inspect.jsonl
-"$LATENTWIRE" inspect --json --models "$models" --model "$id" --below-floor send-marked "${tests[@]}" >"$lines"
+"$LATENTWIRE" inspect --json --models "$models" ${research:+"$research"} --model "$id" --below-floor send-marked "${tests[@]}" >"$lines"
 processor=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)
 python -m latentwire_training.card "$models/$id" --inspect "$lines" --machine "${processor:-$(uname -m)}"
 sed -n '/^## Figures/,/^## Training/p' "$models/$id/CARD.md" | sed '$d'
