@@ -47,7 +47,7 @@ fn a_research_model_is_refused_unmarked_and_missed_where_it_is_not_loaded() {
     let picture = folder.write("a.png", png(96, 64));
     let unmarked = inspect(&picture, &["--research-models", "--model", "whole-dense"], 1);
     let (reason, message) = error(&unmarked);
-    assert_eq!(reason, "INVALID_FIELD");
+    assert_eq!(reason, "INVALID_POLICY");
     assert!(message.contains("whole-dense") && message.contains("send-marked"), "{message}");
     let missed = inspect(&picture, &["--below-floor", "send-marked", "--model", "whole-dense"], 1);
     let (reason, message) = error(&missed);

@@ -117,7 +117,7 @@ fn codec() {
     check_precondition(CodecError::GreyOnly { id: id() }, reason::MODEL_MISMATCH);
     check_field(
         CodecError::ResearchUnmarked { id: id(), purpose: Purpose::Research },
-        reason::INVALID_FIELD,
+        reason::INVALID_POLICY,
         "policy.below_floor",
     );
     check_precondition(CodecError::FloorsUnmeasurable, reason::FIDELITY_UNMEASURABLE);

@@ -38,7 +38,7 @@ pub(super) fn classify(error: &CodecError) -> Classified {
         CodecError::Inference(error) => inference(error),
         CodecError::GreyOnly { id } => mismatch(id),
         CodecError::InvalidPolicy { .. } => invalid("policy", reason::INVALID_FIELD),
-        CodecError::ResearchUnmarked { .. } => invalid("policy.below_floor", reason::INVALID_FIELD),
+        CodecError::ResearchUnmarked { .. } => invalid("policy.below_floor", reason::INVALID_POLICY),
         CodecError::Latent(error) => latent(error),
         CodecError::Model(error) => model(error),
         CodecError::ModelContradiction { id, .. } => mismatch(id),
