@@ -43,6 +43,8 @@ def run(context: Context) -> Page:
                     continue
                 for split, row in zip(rows, found):
                     rows[split].append(row)
+        if not rows["test"]:
+            context.nothing(folder)
         for split, group in rows.items():
             if group:
                 mean = {key: float(np.mean([row[key] for row in group])) for key in group[0]}

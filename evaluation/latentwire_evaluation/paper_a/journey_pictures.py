@@ -38,6 +38,7 @@ def run(context: Context) -> Page:
     for index, (modality, folder) in enumerate(FOLDERS.items()):
         chosen = list(usable(context.data / folder / "test", 1, context.left_out, open_first))
         if not chosen:
+            context.nothing(folder)
             continue
         printed = context.model("ae224-fundus-printed") if modality == "fundus" else None
         model = printed or context.models / MODELS[modality]

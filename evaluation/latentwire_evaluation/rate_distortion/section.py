@@ -62,7 +62,9 @@ def measure(context: Context, modality: str, index: int) -> list[dict]:
     """One row a picture, codec and setting."""
     folder = context.data / FOLDERS[modality] / "test"
     chosen = [(path, scaled(pixels)) for path, pixels in usable(folder, PICTURES, context.left_out, spread)]
-    rows = []
+    rows: list[dict] = []
+    if not chosen:
+        context.nothing(FOLDERS[modality])
     with tempfile.TemporaryDirectory() as temporary:
         for number_, (path, pixels) in enumerate(chosen):
             try:

@@ -52,6 +52,10 @@ class Context:
             name = path.name
         self.problem(f"{name}: {why}")
 
+    def nothing(self, folder: str) -> None:
+        """A modality that is left out whole."""
+        self.problem(f"{folder}/test: no picture that can be measured")
+
     def problem(self, line: str) -> None:
         if line not in self.problems:
             self.problems.append(line)
