@@ -144,6 +144,7 @@ def clean_debian(packages: Path) -> None:
         assert (sent["status"], sent["mode"], sent["model"]) == ("delivered", "latent", "ae224-chest"), sent
         assert sent["ssim"] >= 0.95, sent
         documents(debian)
+        assert not (folder / "usr/share/latentwire/models/research").exists(), "the package holds research models"
 
         # The images stay when the package is purged; so do the number of their owner and the key that opens them.
         said = debian.run("dpkg --purge latentwire")
