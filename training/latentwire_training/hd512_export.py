@@ -1,4 +1,4 @@
-"""Write `models/research/hd512/` from trained nets: ONNX halves with four-bit dense layers, integer tables, TOML, curves, card."""
+"""Write `models/research/hd512/` from trained nets: ONNX halves with dense layers in few bits, integer tables, TOML, curves, card."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from . import hd512_card, hd512_cost, hd512_curves, hd512_graphs, tables
 from .export import evaluate, manifest_toml, session, sha256, to_picture, weights, write_folder
 from .hd512 import SIDE
 from .hd512_config import Config
-from .hd512_graphs import BLOCKS, LATENT_SIDE
+from .hd512_graphs import LATENT_SIDE
 from .hd512_pictures import batch, whole
 from .hd512_train import Fraction, constant_accuracy
 from .pictures import Picture, Pictures, source_of
 from .quality import measure
 
 CALIBRATION = 160  # training pictures that set means and tables, at most
-STEPS = tuple(float(np.float32(0.01 * 1.2**k)) for k in range(25))  # of the quantiser; a code's components spread by about 1
+STEPS = tuple(float(np.float32(0.001 * 1.25**k)) for k in range(32))  # of the quantiser; the code's first number spreads by about 1
 LARGEST_FILE = 20_000_000  # bytes of a half
 
 
@@ -44,18 +44,38 @@ def mean_features(run: Fraction, pictures: list[Picture]) -> np.ndarray:
     return (total / len(pictures)).float().numpy()
 
 
-def four_bit_halves(run: Fraction, calibration: list[Picture]) -> tuple[dict[str, onnx.ModelProto], list[np.ndarray]]:
-    """Both halves, and the codes [1,1,16,16] that the encoder gives the calibration pictures."""
+@torch.no_grad()
+def balance_(run: Fraction, calibration: list[Picture]) -> None:
+    """Scales and shifts each number of the code, and undoes it in the decoder, so that quantisers treat all alike; the nets compute the same.
+
+    A number is scaled by the mean size of the decoder's weights for it: then those weights are alike in size, as blocks of four bits want
+    them, and one quantiser step disturbs the picture alike whichever number it is. All are shifted to one mean, the largest, which the
+    entropy coder then expects. ReLU allows both: s relu(x) = relu(s x) for s > 0, and what is shifted up is clipped no sooner.
+    """
+    mean = torch.zeros(run.encoder.dense.out_features)
+    for picture in calibration:
+        mean += run.encoder(batch([picture.pixels]))[0] / len(calibration)
+    sizes = run.decoder.dense.weight.square().mean(dim=0).sqrt()
+    scale = (sizes / sizes.max()).clamp_min(1e-4)
+    shift = (scale * mean).max() - scale * mean
+    run.encoder.dense.weight.mul_(scale[:, None])
+    run.encoder.dense.bias.mul_(scale).add_(shift)
+    run.decoder.dense.weight.div_(scale)
+    run.decoder.dense.bias.sub_(run.decoder.dense.weight @ shift)
+
+
+def small_halves(run: Fraction, calibration: list[Picture]) -> tuple[dict[str, onnx.ModelProto], list[np.ndarray]]:
+    """Both halves in few bits, and the codes [1,1,16,16] that the encoder gives the calibration pictures."""
     w = weights(run.encoder)
     matrix = np.ascontiguousarray(w["dense.weight"].T)
-    found = hd512_graphs.packed(matrix, BLOCKS["encoder"])
+    found = hd512_graphs.packed(matrix, hd512_graphs.BLOCK)
     bias = hd512_graphs.compensated(matrix, found, w["dense.bias"], mean_features(run, calibration))
     encoder = hd512_graphs.encoder(w, found, bias)
     net = session(encoder)
     codes = [net.run(None, {"pixels": pixels_of(p)})[0] for p in calibration]
     w = weights(run.decoder)
     matrix = np.ascontiguousarray(w["dense.weight"].T)
-    found = hd512_graphs.packed(matrix, BLOCKS["decoder"])
+    found = hd512_graphs.mixed(matrix, hd512_graphs.EIGHT_BIT_ROWS, hd512_graphs.DECODER_BLOCK)
     bias = hd512_graphs.compensated(matrix, found, w["dense.bias"], np.mean(codes, axis=0).reshape(-1))
     return {"encoder": encoder, "decoder": hd512_graphs.decoder(w, found, bias)}, codes
 
@@ -149,8 +169,10 @@ def export(run: Fraction, logs: list[dict], pictures: Pictures, test: list[Pictu
     """Writes the model folder of the run over all pictures, and returns it."""
     config: Config = run.config
     every = max(1, len(pictures.training) // CALIBRATION)
-    print(f"exporting {config.id}: four-bit dense layers", flush=True)
-    halves, codes = four_bit_halves(run, scaled(pictures.training[::every]))
+    print(f"exporting {config.id}: dense layers in few bits", flush=True)
+    calibration = scaled(pictures.training[::every])
+    balance_(run, calibration)
+    halves, codes = small_halves(run, calibration)
     sessions = {half: session(model) for half, model in halves.items()}
     validation = run.validation
     step, cost = quantiser_step(sessions["encoder"], sessions["decoder"], validation, config.quantiser.largest_loss_db)
@@ -158,7 +180,7 @@ def export(run: Fraction, logs: list[dict], pictures: Pictures, test: list[Pictu
     channels = entropy_channel(codes, step)
     figures = {}
     wide = {"encoder": session(hd512_graphs.encoder(weights(run.encoder))), "decoder": session(hd512_graphs.decoder(weights(run.decoder)))}
-    for name, encoder, decoder in (("f32/f32", wide, wide), ("4-bit/f32", sessions, wide), ("f32/4-bit", wide, sessions), ("4-bit/4-bit", sessions, sessions)):
+    for name, encoder, decoder in (("f32/f32", wide, wide), ("small/f32", sessions, wide), ("f32/small", wide, sessions), ("small/small", sessions, sessions)):
         row = evaluate(encoder["encoder"], decoder["decoder"], np.float32([step]), channels, validation)
         figures[name] = {"n": len(validation), **row}
         print(f"  {name} (encoder/decoder): SSIM {row['ssim']:.4f}, PSNR {row['psnr_db']:.2f} dB, {row['bpp']:.4f} bpp", flush=True)
@@ -171,7 +193,7 @@ def export(run: Fraction, logs: list[dict], pictures: Pictures, test: list[Pictu
     decode = decode_toml(files["decoder.onnx"], table_bytes, step)
     training = {
         "model": config.id,
-        "kind": {"encoder": "4-bit dense, f32 convolutions", "decoder": "4-bit dense, f32 convolutions"},
+        "kind": {"encoder": "dense layer 4 bits a weight, convolutions f32", "decoder": "dense layer 4 bits a weight (8 inputs of 256: 8), convolutions f32"},
         "config": config.flat(),
         "fractions": logs,
         "constant_grey": constant_accuracy(validation),

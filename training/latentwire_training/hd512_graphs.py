@@ -1,7 +1,7 @@
 """The two halves of `hd512` as hand-built ONNX graphs of standard operators, each below 20 MB.
 
-Both dense layers hold four bits a weight: signed, in blocks of 64 or 128 along the input with one f32 scale each (`DequantizeLinear` of opset 21,
-`block_size`), which ONNX Runtime multiplies without unpacking. Transposed convolutions of stride 2 are 2x2 convolutions to four times the
+Both dense layers hold four bits a weight: signed, in blocks along the input with one f32 scale each (`DequantizeLinear` of opset 21,
+`block_size`); the decoder's first 8 inputs hold eight. Transposed convolutions of stride 2 are 2x2 convolutions to four times the
 channels and `DepthToSpace`, those of stride 1 are convolutions with the kernel turned round, and the two after the upsampling work on
 its four phases, which halves their products and keeps the 128 channels at 512x512 (134 MB) out of memory. All of it equals the trained
 net but for the order of additions. Convolutions stay f32: eight bits were slower here (QDQ: encoder 199 ms for 96, decoder 348 ms for 275
@@ -20,7 +20,9 @@ from .graphs import Graph, Weights
 from .hd512 import CELLS, CHANNELS, CODE, FEATURES
 
 OPSET, IR_VERSION = 21, 10  # blocked DequantizeLinear and four-bit tensors
-BLOCKS = {"encoder": 64, "decoder": 128}  # inputs that share a scale; with 64 the decoder would be 20.2 MB
+BLOCK = 64  # inputs of the encoder's dense layer that share a scale
+# Of the decoder's: the first numbers of the code carry most of the picture, so that their rounding shows most.
+EIGHT_BIT_ROWS, DECODER_BLOCK = 8, 124  # 16 and 120 would make 20.2 MB
 LATENT_SIDE = 16
 SHRINKS = (1.0, 0.92, 0.85, 0.78)  # of a block's largest weight: clipping the largest may cost less than rounding the rest
 
@@ -48,6 +50,33 @@ class Packed:
         return blocks.reshape(inputs, outputs)
 
 
+@dataclass(frozen=True)
+class Eight:
+    """The first rows of a matrix, [rows, outputs], in eight bits: those inputs that carry most of the picture."""
+
+    integers: np.ndarray  # int8
+    scales: np.ndarray  # f32, [rows]
+
+    def unpacked(self) -> np.ndarray:
+        return self.integers.astype(np.float32) * self.scales[:, None]
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A matrix [inputs, outputs] whose first rows hold eight bits a weight and the others four."""
+
+    first: Eight
+    rest: Packed
+
+    def unpacked(self) -> np.ndarray:
+        return np.concatenate([self.first.unpacked(), self.rest.unpacked()])
+
+
+def mixed(weight: np.ndarray, rows: int, size: int) -> Mixed:
+    scales = (np.maximum(np.abs(weight[:rows]).max(axis=1), 1e-12) / 127).astype(np.float32)
+    return Mixed(Eight(np.rint(weight[:rows] / scales[:, None]).astype(np.int8), scales), packed(weight[rows:], size))
+
+
 def packed(weight: np.ndarray, size: int) -> Packed:
     """Four bits for f32 [inputs, outputs]: in each block of `size` inputs the scale of SHRINKS with the least square error."""
     inputs, outputs = weight.shape
@@ -72,7 +101,7 @@ def packed(weight: np.ndarray, size: int) -> Packed:
     return Packed(integers.reshape(inputs, outputs), scales)
 
 
-def compensated(weight: np.ndarray, found: Packed, bias: np.ndarray, mean_input: np.ndarray) -> np.ndarray:
+def compensated(weight: np.ndarray, found: Packed | Mixed, bias: np.ndarray, mean_input: np.ndarray) -> np.ndarray:
     """The bias that keeps the layer's mean output where it was: rounding errors times the inputs' mean are added back."""
     return (bias + mean_input @ (weight - found.unpacked())).astype(np.float32)
 
@@ -138,18 +167,30 @@ def phase_joining(weight: np.ndarray) -> dict[tuple[int, int], tuple[np.ndarray,
 class WideGraph(Graph):
     """A graph with four-bit dense layers and unfolded transposed convolutions."""
 
-    def dense4(self, x: str, name: str, found: Packed, bias: np.ndarray) -> str:
+    def four_bits(self, x: str, name: str, found: Packed) -> str:
         inputs, outputs = found.integers.shape
         tensor = helper.make_tensor(f"{name}.weight", TensorProto.INT4, [inputs, outputs], found.bytes(), raw=True)
         self.initialisers.append(tensor)
         scale = self.constant(f"{name}.weight.scale", found.scales)
-        w = self.node("DequantizeLinear", [tensor.name, scale], axis=0, block_size=found.block)
-        return self.node("Add", [self.node("MatMul", [x, w]), self.constant(f"{name}.bias", bias)])
+        return self.node("MatMul", [x, self.node("DequantizeLinear", [tensor.name, scale], axis=0, block_size=found.block)])
 
-    def any_dense(self, x: str, w: Weights, found: Packed | None, bias: np.ndarray | None) -> str:
+    def packed_dense(self, x: str, found: Packed | Mixed, bias: np.ndarray) -> str:
+        added = self.constant("dense.bias", bias)
+        if isinstance(found, Packed):
+            return self.node("Add", [self.four_bits(x, "dense", found), added])
+        rows = len(found.first.scales)
+        zero = self.constant("dense.first.zero", np.zeros(rows, np.int8))
+        inputs = [self.constant("dense.first.weight", found.first.integers), self.constant("dense.first.scale", found.first.scales), zero]
+        sizes = self.constant("dense.sizes", np.array([rows, len(found.rest.integers)], np.int64))
+        self.serial += 1
+        self.nodes.append(helper.make_node("Split", [x, sizes], ["code_first", "code_rest"], name=f"Split_{self.serial}", axis=1))
+        first = self.node("MatMul", ["code_first", self.node("DequantizeLinear", inputs, axis=0)])
+        return self.node("Add", [self.node("Add", [first, self.four_bits("code_rest", "dense", found.rest)]), added])
+
+    def any_dense(self, x: str, w: Weights, found: Packed | Mixed | None, bias: np.ndarray | None) -> str:
         if found is None or bias is None:
             return self.dense(x, "dense", np.ascontiguousarray(w["dense.weight"].T), w["dense.bias"])
-        return self.dense4(x, "dense", found, bias)
+        return self.packed_dense(x, found, bias)
 
     def dense(self, x: str, name: str, weight: np.ndarray, bias: np.ndarray) -> str:
         product = self.node("MatMul", [x, self.constant(f"{name}.weight", weight)])
@@ -208,8 +249,8 @@ def encoder(w: Weights, dense: Packed | None = None, dense_bias: np.ndarray | No
     return g.model("hd512-encoder", ("pixels", 3), ("latent", 1))
 
 
-def decoder(w: Weights, dense: Packed | None = None, dense_bias: np.ndarray | None = None) -> onnx.ModelProto:
-    """f32 throughout, or with the dense layer in four bits."""
+def decoder(w: Weights, dense: Mixed | None = None, dense_bias: np.ndarray | None = None) -> onnx.ModelProto:
+    """f32 throughout, or with the dense layer in eight and four bits."""
     g = WideGraph()
     x = g.any_dense(g.reshape("latent", "flat", [1, CODE]), w, dense, dense_bias)
     x = g.reshape(g.node("Relu", [x]), "cells", [1, CHANNELS, CELLS, CELLS])
