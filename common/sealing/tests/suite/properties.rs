@@ -2,12 +2,12 @@
 
 use latentwire_sealing::at_rest::{self, DataKey, StorageKey};
 use latentwire_sealing::{
-    CryptoError, Hello, Initiator, MAX_PADDED_BYTES, PaddingPolicy, PublicKey, Responder, SecretKey,
-    TrustStore, padding,
+    CryptoError, Form, Hello, ImageSecret, Initiator, InnerLayer, MAX_PADDED_BYTES, OpenBody, PaddingPolicy,
+    PublicKey, Responder, SecretKey, TrustStore, padding,
 };
 use proptest::prelude::*;
 
-use crate::support::{Pair, body, coded, open_all, open_transfer, seal_all, sha256, system_rng};
+use crate::support::{Pair, body, coded, open_all, open_transfer, rows_body, seal_all, sha256, system_rng};
 
 fn policy() -> impl Strategy<Value = PaddingPolicy> {
     prop_oneof![Just(PaddingPolicy::Padme), Just(PaddingPolicy::Fixed), Just(PaddingPolicy::None)]
@@ -39,10 +39,18 @@ proptest! {
         place in any::<prop::sample::Index>(),
         mask in 1_u8..,
         kind in 0..4,
+        rows: bool,
+        chaos: bool,
     ) {
         let (mut here, mut there) = Pair::new().session();
-        let (mut proposal, accepted) =
-            open_transfer(&mut here, &mut there, &body(length as u64, 1_024, PaddingPolicy::None));
+        let (body, length) = if rows {
+            let rows = length.div_ceil(24);
+            (rows_body(rows, 24), rows * 24)
+        } else {
+            let inner_layer = if chaos { InnerLayer::Chaos4 } else { InnerLayer::None };
+            (OpenBody { inner_layer, ..body(length as u64, 1_024, PaddingPolicy::None) }, length)
+        };
+        let (mut proposal, accepted) = open_transfer(&mut here, &mut there, &body);
         let mut sealed = seal_all(&mut proposal, &coded(length));
         let i = place.index(sealed.len());
         let byte = place.index(sealed[i].1.len());
@@ -98,6 +106,53 @@ proptest! {
             let _ = TrustStore::parse(text);
         }
     }
+}
+
+/// Whatever is asked for, both ends keep to the same rules, and what is within them is read as it was written.
+#[test]
+fn any_body_is_read_as_it_was_written_or_refused_at_both_ends() {
+    let (here, there) = Pair::new().session();
+    let forms = prop_oneof![Just(Form::Latent), Just(Form::Exact), Just(Form::Bounded)];
+    let policies = prop_oneof![policy(), Just(PaddingPolicy::Rows)];
+    let layers = prop_oneof![Just(InnerLayer::None), Just(InnerLayer::Chaos4)];
+    let floats = (1_u32..=16_384).prop_map(|floats| floats * 4);
+    let sizes = prop_oneof![floats, 0_u32..200, 1_020_u32..1_030, 65_530_u32..65_545, any::<u32>()];
+    let lengths = prop_oneof![0_u64..3_000, 0_u64..=MAX_PADDED_BYTES + 2, any::<u64>()];
+    let config = ProptestConfig::with_cases(4_000);
+    let taken = std::cell::Cell::new([0_u32; 3]);
+    proptest!(config, |(form in forms, padding in policies, inner_layer in layers, size in sizes, length in lengths, rows: bool)| {
+        // A length of whole rows is rare by chance.
+        let padded_bytes = if rows { length / u64::from(size.max(1)) * u64::from(size.max(1)) } else { length };
+        let decoder_digest = if form == Form::Exact { [0; 32] } else { [9; 32] };
+        let body = OpenBody {
+            form, padding, inner_layer, decoder_digest, padded_bytes, segment_bytes: size,
+            ..body(1_000, 1_024, PaddingPolicy::None)
+        };
+        let secret = ImageSecret::generate(&mut system_rng());
+        match here.secrets.propose(&body, secret, &[7; 32]) {
+            Ok(proposal) => {
+                let accepted = there.secrets.accept(&proposal.open).expect("within the rules");
+                prop_assert_eq!(&accepted.body, &body);
+                let mut counts = taken.get();
+                let kind = match (padding, inner_layer) {
+                    (PaddingPolicy::Rows, _) => 0,
+                    (_, InnerLayer::Chaos4) => 1,
+                    (_, InnerLayer::None) => 2,
+                };
+                counts[kind] += 1;
+                taken.set(counts);
+            }
+            Err(refused) => {
+                let mut open = vec![0; 164];
+                open[..4].copy_from_slice(&[1, form as u8, padding as u8, inner_layer as u8]);
+                open[24..56].copy_from_slice(&decoder_digest);
+                open[56..60].copy_from_slice(&size.to_be_bytes());
+                open[60..68].copy_from_slice(&padded_bytes.to_be_bytes());
+                prop_assert_eq!(there.secrets.accept(&open).err(), Some(refused));
+            }
+        }
+    });
+    assert!(taken.get().iter().all(|&count| count >= 10), "each kind was tried: {:?}", taken.get());
 }
 
 #[test]
