@@ -99,8 +99,8 @@ one thread, bf16; the machine was shared, so processor time tells more than wall
 ![Loss, "accuracy", SSIM and training time of the three runs](curves.png)
 
 ## Pictures
-The paper trained on two sets from Kaggle (COVID-19 Pakistani Patients X-Ray Image Dataset; Brain MRI Images for Brain Tumor Detection). We
-train only on pictures whose licence allows it openly; in their place:
+The paper trained on two sets from Kaggle (COVID-19 Pakistani Patients X-Ray Image Dataset; Brain MRI Images for Brain Tumor Detection). The first was
+not to be found, the second states no licence; in their place, openly licensed:
 
 {chr(10).join(f"- {n} from {config['data.attribution'].get(s, s)}" for s, n in sorted(sources.items()))}
 

@@ -15,7 +15,7 @@ from latentwire_training import hd512, hd512_graphs, hd512_pictures, hd512_start
 from latentwire_training.config import CONFIGS, ConfigError
 from latentwire_training.export import session, weights
 from latentwire_training.hd512_config import Start, read
-from latentwire_training.hd512_export import decode_toml, entropy_channel, quantiser_step
+from latentwire_training.hd512_export import balance_, decode_toml, entropy_channel, quantiser_step
 from latentwire_training.pictures import Picture, load
 
 MINIMAL = (CONFIGS / "hd512.toml").read_text()
@@ -171,14 +171,26 @@ def test_four_bits_lose_no_more_than_a_scale_by_the_largest_weight_would():
         hd512_graphs.packed(weight[:100], 64)
 
 
-def test_the_four_bit_halves_are_standard_onnx_below_20_mb_and_multiply_with_the_unpacked_weights(nets):
+def test_the_first_rows_keep_eight_bits():
+    weight = np.random.default_rng(7).standard_normal((256, 40)).astype(np.float32)
+    found = hd512_graphs.mixed(weight, hd512_graphs.EIGHT_BIT_ROWS, hd512_graphs.DECODER_BLOCK)
+    error = np.abs(found.unpacked() - weight)
+    assert error[:8].max() <= np.abs(weight[:8]).max() / 254 + 1e-6
+    assert 10 * np.square(error[:8]).mean() < np.square(error[8:]).mean() < 0.01 * np.square(weight).mean() * 2
+    assert found.first.integers.shape == (8, 40) and found.rest.integers.shape == (248, 40) and found.rest.block == 124
+
+
+def test_the_small_halves_are_standard_onnx_below_20_mb_and_multiply_with_the_unpacked_weights(nets):
     encoder, decoder = nets
+    packings = {
+        "encoder": lambda matrix: hd512_graphs.packed(matrix, hd512_graphs.BLOCK),
+        "decoder": lambda matrix: hd512_graphs.mixed(matrix, hd512_graphs.EIGHT_BIT_ROWS, hd512_graphs.DECODER_BLOCK),
+    }
     for net, build, name, shape in ((encoder, hd512_graphs.encoder, "encoder", (1, 3, 512, 512)), (decoder, hd512_graphs.decoder, "decoder", (1, 1, 16, 16))):
         w = weights(net)
-        found = hd512_graphs.packed(np.ascontiguousarray(w["dense.weight"].T), hd512_graphs.BLOCKS[name])
+        found = packings[name](np.ascontiguousarray(w["dense.weight"].T))
         model = build(w, found, w["dense.bias"])
-        data = model.SerializeToString()
-        assert len(data) <= 20_000_000
+        assert len(model.SerializeToString()) <= 20_000_000
         assert {node.domain for node in model.graph.node} == {""} and [o.domain for o in model.opset_import] == [""]
         value = np.random.default_rng(1).random(shape, np.float32)
         got = session(model).run(None, {model.graph.input[0].name: value})[0]
@@ -187,7 +199,29 @@ def test_the_four_bit_halves_are_standard_onnx_below_20_mb_and_multiply_with_the
             net.dense.weight.copy_(torch.from_numpy(found.unpacked().T))
             want = net(torch.from_numpy(value if name == "encoder" else value.reshape(1, 256))).numpy()
             net.dense.weight.copy_(kept)
+        assert want.std() > 1e-3
         np.testing.assert_allclose(got.reshape(want.shape), want, atol=1e-4)
+
+
+def test_the_shipped_halves_are_what_the_card_says():
+    """The files of models/research/hd512: digests, size, time of training by share of the pictures."""
+    import hashlib
+    import json
+    import tomllib
+
+    folder = CONFIGS.parents[1] / "models/research/hd512"
+    training = json.loads((folder / "training.json").read_text())
+    decode = (folder / "decode.toml").read_bytes()
+    assert hashlib.sha256(decode).hexdigest() == training["decoder_digest"] == tomllib.loads((folder / "manifest.toml").read_text())["decode_sha256"]
+    assert hashlib.sha256((folder / "decoder.onnx").read_bytes()).hexdigest() == tomllib.loads(decode.decode())["decoder"]["sha256"]
+    assert all((folder / f"{half}.onnx").stat().st_size == training["cost"][half]["file_bytes"] <= 20_000_000 for half in ("encoder", "decoder"))
+    assert training["cost"]["decoder"]["milliseconds"] < 300 and training["cost"]["decoder"]["peak_mib"] < 600
+    assert [run["percent"] for run in training["fractions"]] == [25, 50, 100] and training["constant_grey"]["accuracy"] == 1.0
+    assert not any("/test/" in picture["path"] for picture in training["pictures"])
+    card = (folder / "CARD.md").read_text()
+    assert training["decoder_digest"] in card and "67,450,339" in card and f"SSIM {training['test']['all']['ssim']:.3f}" in card
+    graph = onnx.load(folder / "decoder.onnx").graph
+    assert {node.op_type for node in graph.node} == {"Add", "Conv", "DepthToSpace", "DequantizeLinear", "MatMul", "Relu", "Reshape", "Split"}
 
 
 # The start and the training
@@ -261,6 +295,21 @@ def test_a_look_at_a_picture_keeps_its_size_and_shares_grow():
 
 
 # Export
+
+
+@torch.no_grad()
+def test_balancing_the_code_changes_no_output_and_evens_means_and_weights():
+    some = pictures(3)
+    run = hd512_train.Fraction(tiny(), 100, [p.pixels for p in some], some[:1])
+    hd512_start.closed_form_(run.encoder, run.decoder, run.training, run.training[:1], Start(views=2), 1)
+    pixels = hd512_pictures.batch([some[0].pixels])
+    before = run.decoder(run.encoder(pixels))
+    balance_(run, some)
+    torch.testing.assert_close(run.decoder(run.encoder(pixels)), before, atol=2e-4, rtol=0)
+    mean = torch.stack([run.encoder(hd512_pictures.batch([p.pixels]))[0] for p in some]).mean(dim=0)
+    torch.testing.assert_close(mean, mean.max().expand(256), atol=1e-2, rtol=1e-3)
+    sizes = run.decoder.dense.weight[:, :5].square().mean(dim=0).sqrt()
+    assert sizes.max() / sizes.min() < 1.01
 
 
 class Same:
