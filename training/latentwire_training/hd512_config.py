@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import tomllib
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +31,6 @@ class Start:
 class Schedule:
     """[schedule]: the epochs after it."""
 
-    recipe: typing.ClassVar[str] = "hd512"  # there is one; `pictures.load` asks
     epochs: int = field(default=7, metadata=between(0, 1000))
     batch: int = field(default=8, metadata=between(1, 64))
     window: int = field(default=20, metadata=between(4, 64))
