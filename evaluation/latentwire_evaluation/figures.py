@@ -16,7 +16,7 @@ from PIL import Image
 from .services import ROOT
 
 # Name, and the widest that it may be, pixels.
-FIGURES = {"rate-distortion.png": 1600, "slow-link.png": 1000, "surrogate.png": 1200}
+FIGURES = {"rate-distortion.png": 1600, "surrogate.png": 1200, "exact-reconstruction.png": 1200}
 COLOURS = 256
 
 
@@ -31,6 +31,8 @@ def main() -> None:
         raise SystemExit(f"{arguments.report / 'report.json'}: {error}; run `make evaluate DATA=…` first") from None
     if not figures.get("shows_open_pictures_only"):
         raise SystemExit(f"{arguments.report}: it may show pictures that are not openly licensed; its DATA has no OPEN.tsv that names enough of them")
+    if absent := [name for name in FIGURES if not (arguments.report / name).is_file()]:
+        raise SystemExit(f"{arguments.report}: no {', '.join(absent)}; the report's text says which command builds what they show")
     arguments.into.mkdir(parents=True, exist_ok=True)
     for name, width in FIGURES.items():
         with Image.open(arguments.report / name) as image:

@@ -19,6 +19,8 @@ def test_plots_are_shrunk_and_closed_pictures_refused(tmp_path, monkeypatch):
         figures.main()
     assert not into.exists()
     (report / "report.json").write_text(json.dumps({"shows_open_pictures_only": True}))
+    with pytest.raises(SystemExit, match="no rate-distortion.png"):
+        figures.main()
     for name in figures.FIGURES:
         Image.effect_noise((2000, 500), 40).convert("RGB").save(report / name)
     figures.main()
