@@ -82,10 +82,10 @@ def run(context: Context) -> Page:
     if (png := by_way.get("PNG file, exact")) and (coded := by_way.get("coded latent")):
         faster = [link for link in LINKS_MBIT if coded["seconds"][str(link)] < png["seconds"][str(link)]]
         slower = [link for link in LINKS_MBIT if link not in faster]
-        findings.append(
-            f"**A slow line**: coded latents are {png['sealed_bytes'] / coded['sealed_bytes']:.1f} times smaller than the PNG files; with the nets' time they are sooner there at "
-            f"{' and '.join(map(str, faster)) or 'none of these rates of'} Mbit/s" + (f", later at {' and '.join(map(str, slower))} Mbit/s." if slower else ".")
-        )
+        said = [f"they are sooner there at {' and '.join(map(str, faster))} Mbit/s"] if faster else []
+        said += [f"later at {' and '.join(map(str, slower))} Mbit/s" if faster else f"they are later there at all of {', '.join(map(str, slower))} Mbit/s"] if slower else []
+        times = png["sealed_bytes"] / coded["sealed_bytes"]
+        findings.append(f"**A slow line**: coded latents are {times:.1f} times smaller than the PNG files; with the time of the nets {', '.join(said)}.")
     if (chaos := by_way.get("coded latent, chaos4 inside AES-GCM")) and (coded := by_way.get("coded latent")):
         findings.append(f"**chaos4**: as many bytes, {chaos['seal_ms'] / coded['seal_ms']:.0f} times the time to seal, no security added.")
     if (rows_ := by_way.get("raw f32 latent, a key a row")) and (coded := by_way.get("coded latent")):

@@ -21,6 +21,8 @@ from .measure import bits_per_pixel, fidelity
 PICTURES = 10
 # JPEG leaves blocks of 8x8 behind which transform codecs of the same grid would find again: scaled, they are gone.
 SCALE = 0.7
+# Ratios this near to 1 are called level.
+LEVEL = 0.03
 GOALS = (("ssim", 0.95, "SSIM 0.95"), ("psnr_db", 40.0, "40 dB"))
 
 TEXT = """
@@ -161,14 +163,16 @@ def describe(modality: str, rows: list[dict]) -> tuple[str, str]:
     for _, _, title in GOALS:
         entries = {codec.name: found[title][codec.name]["ours_over_it"] for codec in CODECS if codec.name in found[title]}
         entries = {codec: ratio for codec, ratio in entries.items() if ratio}
-        lose = [f"{codec} ({ratio:.1f}×)" for codec, ratio in sorted(entries.items(), key=lambda e: -e[1]) if ratio > 1]
-        win = [f"{codec} ({ratio:.2f}×)" for codec, ratio in sorted(entries.items(), key=lambda e: e[1]) if ratio <= 1]
+        lose = [f"{codec} ({ratio:.1f}×)" for codec, ratio in sorted(entries.items(), key=lambda e: -e[1]) if ratio > 1 + LEVEL]
+        win = [f"{codec} ({ratio:.2f}×)" for codec, ratio in sorted(entries.items(), key=lambda e: e[1]) if ratio < 1 - LEVEL]
+        level = [codec for codec, ratio in entries.items() if abs(ratio - 1) <= LEVEL]
         own_entry = found[title][own]
-        said = f"at {title} {number(own_entry['bpp'], 2)} bpp"
+        said = f"{title} at {number(own_entry['bpp'], 2)} bpp"
         if own_entry["reached"] < own_entry["of"]:
             said = f"{title} is reached on {own_entry['reached']} of {own_entry['of']} pictures only, there at {number(own_entry['bpp'], 2)} bpp"
         said += f"; more bits than {', '.join(lose)}" if lose else ""
         said += f"; fewer than {', '.join(win)}" if win else ""
+        said += f"; level with {', '.join(level)}" if level else ""
         verdict.append(said)
     return "\n".join(lines), f"**{modality}, `{own}`**: {'; '.join(verdict)}."
 
