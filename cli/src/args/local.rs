@@ -31,7 +31,8 @@ Examples:
   latentwire inspect --min-ssim 0.98 --below-floor reject 'archive/*.png'
   latentwire inspect --json chest.png | jq '{mode, coded_bytes, ssim}'
   # a model that serves research: by its id only, and marked
-  latentwire inspect --research-models --model hd512 --below-floor send-marked chest.png
+  latentwire inspect --research-models --model hd512 \\
+    --below-floor send-marked chest.png
 
 No service needs to run. With --quiet only errors are printed.
 
