@@ -11,13 +11,15 @@ import argparse
 import json
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from .services import ROOT
 
 # Name, and the widest that it may be, pixels.
-FIGURES = {"rate-distortion.png": 1600, "surrogate.png": 1200, "exact-reconstruction.png": 1200}
-COLOURS = 256
+FIGURES = {"rate-distortion.png": 1600, "surrogate.png": 1000, "exact-reconstruction.png": 1000}
+# Plots have few colours; photographs keep theirs.
+PLOTS, COLOURS = ("rate-distortion.png",), 256
 
 
 def main() -> None:
@@ -39,7 +41,11 @@ def main() -> None:
             picture = image.convert("RGB")
         if picture.width > width:
             picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
-        picture.quantize(COLOURS, dither=Image.Dither.NONE).save(arguments.into / name, optimize=True)
+        if name in PLOTS:
+            picture = picture.quantize(COLOURS, dither=Image.Dither.NONE)
+        elif np.ptp(np.asarray(picture), axis=2).max() == 0:
+            picture = picture.convert("L")
+        picture.save(arguments.into / name, optimize=True)
         print(f"wrote {arguments.into / name}, {(arguments.into / name).stat().st_size:,} bytes")
 
 
