@@ -23,7 +23,7 @@ from . import card, curves, denoising, graphs, tables
 from .config import Config, Quantiser
 from .noise import noisy_planes
 from .pictures import Picture, Pictures, padded, scaled
-from .quality import measure
+from .quality import measure, similarity_at_range_2
 from .trainer import Trainer
 
 TILE, HALO = 1024, 32
@@ -90,8 +90,8 @@ def evaluate_unquantised(encoder, decoder, pictures: list[Picture], stride: int)
     for picture in pictures:
         latent = encoder.run(None, {"pixels": padded(picture, stride)})[0]
         output = decoder.run(None, {"latent": latent})[0]
-        bits = 32 * latent.size / (picture.pixels.shape[0] * picture.pixels.shape[1])
-        rows.append({**measure(picture.pixels, to_picture(output, picture), picture.grey), "bpp": bits})
+        bits, shown = 32 * latent.size / (picture.pixels.shape[0] * picture.pixels.shape[1]), to_picture(output, picture)
+        rows.append({**measure(picture.pixels, shown, picture.grey), "ssim_range_2": similarity_at_range_2(picture.pixels, shown), "bpp": bits})
     return {k: float(np.mean([row[k] for row in rows])) for k in rows[0]}
 
 

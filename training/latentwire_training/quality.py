@@ -18,6 +18,11 @@ def measure(original: np.ndarray, output: np.ndarray, grey: bool) -> dict:
     return {"ssim": float(ssim), "mse": mse, "psnr_db": 99.0 if mse == 0 else -10 * math.log10(mse)}
 
 
+def similarity_at_range_2(original: np.ndarray, output: np.ndarray) -> float:
+    """SSIM of two colour pictures as scikit-image measured float pictures in 0..1 before it asked for their range: as if it were 2."""
+    return float(metrics.structural_similarity(original, output, data_range=510, channel_axis=2))
+
+
 def structural_similarity(output: Tensor, target: Tensor) -> Tensor:
     """Mean SSIM of [N, C, H, W] in 0..1, scikit-image's default (7x7 uniform window, sample covariance), differentiable."""
     return structural_similarities(output, target).mean()

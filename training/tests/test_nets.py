@@ -12,7 +12,7 @@ from skimage.metrics import structural_similarity as reference_ssim
 from latentwire_training import graphs
 from latentwire_training.autoencoder import DECODER_PARAMETERS, ENCODER_PARAMETERS, Decoder, Encoder, looks_linear_, parameter_count
 from latentwire_training.export import activation_ranges, session, weights
-from latentwire_training.quality import measure, structural_similarity
+from latentwire_training.quality import measure, similarity_at_range_2, structural_similarity
 
 # Paper A, Table 2: layer by layer, weights and biases.
 ENCODER_TABLE = {"conv1": 1_792, "conv2": 36_928, "conv3": 18_464, "dense": 99}
@@ -93,6 +93,14 @@ def test_the_loss_measures_the_ssim_that_scikit_image_measures():
     expected = reference_ssim(a / 255.0, mixed / 255.0, data_range=1.0)
     tensors = [torch.from_numpy(x[None, None] / 255.0) for x in (mixed, a)]
     assert structural_similarity(*tensors).item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_similarity_at_range_2_is_that_of_float_pictures_without_a_range():
+    rgb = np.stack([wave(i) for i in range(3)], axis=2)
+    other = np.uint8(0.8 * rgb + 0.2 * rgb[::-1])
+    expected = reference_ssim(rgb / 255.0, other / 255.0, data_range=2.0, channel_axis=2)
+    assert similarity_at_range_2(rgb, other) == pytest.approx(expected, abs=1e-9)
+    assert similarity_at_range_2(rgb, other) > measure(rgb, other, grey=False)["ssim"]
 
 
 def test_measure_knows_equal_and_grey():
