@@ -2,9 +2,9 @@
 # Sends every picture of samples/ from one process to another and shows what arrived.
 #
 #   demo-output/received/           the received files, under the names they were sent by
-#   demo-output/research/           two of them once more: below the papers' chaos cipher, and as rows of the raw latent
+#   demo-output/research/           three of them once more: below the chaos cipher, as rows of the raw latent, and by paper B's net below its cipher
 #   demo-output/contact-sheet.png   original | received | eightfold difference
-#   demo-output/results.jsonl       the figures, one JSON object an image; research.jsonl: of those two
+#   demo-output/results.jsonl       the figures, one JSON object an image; research.jsonl: of those three
 #   demo-output/*.log               the services' logs
 #
 # What serves research and not a hospital is refused by a receiver that was not told to take it; this one is told.
@@ -183,12 +183,17 @@ research() {
     pairs+=("$path=$fetched")
 }
 
-say "What serves research: below the chaos cipher, and row by row"
+say "What serves research: below the chaos cipher, row by row, and paper B's way (hd512 below the chaos cipher, marked)"
 mkdir -p -- "$out/research"
 chest=chest_xray/test/hannover_1890031531
 research "$samples/$chest.jpg" --inner chaos4
 cmp -- "$fetched" "$out/received/$chest.${fetched##*.}" || fail "below the chaos cipher another picture arrived"
 research "$samples/fundus/test/chase_2846f819cd.jpg" --segment row
+research "$samples/brain_mri/test/sartaj_0908d1a91a.jpg" --model hd512 --below-floor send-marked --inner chaos4
+python3 -c '
+import json, sys
+mark = json.loads(open(sys.argv[1], encoding="utf-8").readlines()[-1])["mark"]
+sys.exit(0 if mark else "it came without a mark")' "$out/research.jsonl" || fail "what hd512 made must be marked"
 "$latentwire" contact-sheet -o "$out/contact-sheet.png" --pairs "${pairs[@]}"
 
 say "Stop"
