@@ -14,15 +14,15 @@ _A, _B, _OURS = "Paper A: autoencoder and AES", "Paper B: autoencoder and a chao
 _IN = "latentwire_evaluation/"
 
 SECTIONS = (
-    Section("rate-distortion", _OURS, "Bits per pixel at equal quality", _IN + "rate_distortion/section.py", 230, rate_distortion.run),
-    Section("all-pictures", _OURS, "Every test picture", _IN + "everything.py", 200, everything.run),
+    Section("rate-distortion", _OURS, "Bits per pixel at equal quality", _IN + "rate_distortion/section.py", 200, rate_distortion.run),
+    Section("all-pictures", _OURS, "Every test picture", _IN + "everything.py", 110, everything.run),
     Section("slow-link", _OURS, "The journey over a slow line", _IN + "link/section.py", 60, link.run),
-    Section("dicom", _OURS, "12- and 16-bit DICOM that was never compressed", _IN + "rate_distortion/dicom.py", 30, dicom.run),
-    Section("a-timing", _A, "Tables 3 and 4: time of encryption", _IN + "paper_a/timing.py", 30, timing.run),
-    Section("a-denoising", _A, "Table 6: denoising", _IN + "paper_a/denoising.py", 150, denoising.run),
-    Section("a-net", _A, "The net as printed, its pool, its dense layer; Figure 5", _IN + "paper_a/as_printed.py", 40, as_printed.run),
-    Section("a-stages", _A, "Figure 6: the picture at each stage", _IN + "paper_a/journey_pictures.py", 5, journey_pictures.run),
-    Section("a-surrogate", _A, "The \"secret decoder\"", _IN + "paper_a/surrogate.py", 60, surrogate.run),
-    Section("b-cipher", _B, "Tables 2 to 6, Figures 5 and 6, and attacks", _IN + "paper_b/cipher.py", 60, cipher.run),
-    Section("b-autoencoder", _B, "The autoencoder: Table 1, Figure 3, 256 numbers", _IN + "paper_b/autoencoder.py", 60, autoencoder.run),
+    Section("dicom", _OURS, "12- and 16-bit DICOM that was never compressed", _IN + "rate_distortion/dicom.py", 4, dicom.run),
+    Section("a-timing", _A, "Tables 3 and 4: time of encryption", _IN + "paper_a/timing.py", 20, timing.run),
+    Section("a-denoising", _A, "Table 6: denoising", _IN + "paper_a/denoising.py", 75, denoising.run),
+    Section("a-net", _A, "The net as printed, its pool, its dense layer; Figure 5", _IN + "paper_a/as_printed.py", 10, as_printed.run),
+    Section("a-stages", _A, "Figure 6: the picture at each stage", _IN + "paper_a/journey_pictures.py", 3, journey_pictures.run),
+    Section("a-surrogate", _A, "The \"secret decoder\"", _IN + "paper_a/surrogate.py", 20, surrogate.run),
+    Section("b-cipher", _B, "Tables 2 to 6, Figures 5 and 6, and attacks", _IN + "paper_b/cipher.py", 12, cipher.run),
+    Section("b-autoencoder", _B, "The autoencoder: Table 1, Figure 3, 256 numbers", _IN + "paper_b/autoencoder.py", 18, autoencoder.run),
 )
