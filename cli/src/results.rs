@@ -196,7 +196,7 @@ fn table(outcomes: &[Outcome], width: Option<usize>) -> String {
         if let Some(reason) = &outcome.exact_reason {
             text.push_str(&wrapped(&format!("{path} travels exact: {reason}\n"), width));
         }
-        if let Some(why) = outcome.mark.and_then(meaning) {
+        if let Some(why) = outcome.mark.and_then(meaning).filter(|_| outcome.error.is_none()) {
             text.push_str(&wrapped(&format!("{path} travels marked: {why}\n"), width));
         }
     }
@@ -309,6 +309,12 @@ mod tests {
             let last = text.lines().last().expect("a line");
             assert!(last.starts_with("a.png travels marked: ") && last.contains(said), "{text}");
         }
+        marked.error = Some(Failure::usage("no receiver takes it"));
+        assert!(
+            !table(std::slice::from_ref(&marked), None).contains("travels"),
+            "what was refused travels nowhere"
+        );
+        marked.error = None;
         marked.mark = None;
         assert!(!table(&[marked], None).contains("marked"));
     }

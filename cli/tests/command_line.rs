@@ -257,12 +257,13 @@ fn inspect(flags: &[&str], files: &[&str], exit: i32) -> Vec<Value> {
 
 #[test]
 fn inspect_prints_the_fields_of_send_without_a_service() {
-    const FIELDS: [&str; 18] = [
+    const FIELDS: [&str; 19] = [
         "path",
         "transfer_id",
         "status",
         "mode",
         "model",
+        "mark",
         "modality",
         "width",
         "height",

@@ -121,6 +121,9 @@ fn damage(file: &Path) {
 fn copy_models(folder: &Folder) -> String {
     for model in fs::read_dir(models()).expect("the models") {
         let model = model.expect("an entry");
+        if !model.path().join("manifest.toml").exists() {
+            continue; // research/, a folder of models of its own
+        }
         let target = folder.path("models").join(model.file_name());
         fs::create_dir_all(&target).expect("folder");
         for file in fs::read_dir(model.path()).expect("the model") {
