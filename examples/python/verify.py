@@ -59,7 +59,8 @@ def figures(transfer: common_pb2.Transfer) -> str:
     fidelity = transfer.image.fidelity
     psnr = f", PSNR {fidelity.psnr_db:.1f} dB" if fidelity.HasField("psnr_db") else ""
     below = ", below the floor" if transfer.image.below_floor else ""
-    return f"SSIM {fidelity.ssim:.4f} (worst tile {fidelity.min_local_ssim:.4f}){psnr}{below}"
+    marks = {common_pb2.MARK_DENOISED: ", denoised", common_pb2.MARK_RESEARCH: ", by a model for research"}
+    return f"SSIM {fidelity.ssim:.4f} (worst tile {fidelity.min_local_ssim:.4f}){psnr}{below}{marks.get(transfer.image.mark, '')}"
 
 
 def sha256(path: Path) -> bytes:
