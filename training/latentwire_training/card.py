@@ -198,14 +198,21 @@ def last_validation(training: dict) -> dict:
     return next((row["validation"] for row in reversed(training["history"]) if "validation" in row), {})
 
 
+def pictures_list(pictures: list[dict], attribution: dict[str, str]) -> str:
+    """How many pictures came from where, and each with its licence and digest."""
+    sources = Counter(source_of(p["path"]) for p in pictures)
+    lines = [f"- {n} from {attribution.get(s, s)}" for s, n in sorted(sources.items())]
+    lines += ["", "| file | licence | SHA-256 |", "|---|---|---|"]
+    lines += [f"| {p['path']} | {p['licence']} | {p['sha256']} |" for p in pictures]
+    return "\n".join(lines) + "\n"
+
+
 def card(training: dict, figures: str | None) -> str:
     """The whole card."""
     model, config = training["model"], described(training)
-    sources = Counter(source_of(p["path"]) for p in training["pictures"])
     validation = "\n".join(
         f"| {name} | {row['ssim']:.4f} | {row['psnr_db']:.2f} | {row['bpp']:.3f} |" for name, row in training["validation"].items()
     )
-    pictures = "\n".join(f"| {p['path']} | {p['licence']} | {p['sha256']} |" for p in training["pictures"])
     net = NETS[config.get("family", "ae224")].format(title=config["title"])
     digest = f"Decoder digest `{training['decoder_digest']}`." if "decoder_digest" in training else UNSERVED
     return f"""# {model}
@@ -227,12 +234,7 @@ across processors (`certified = false`).
 {validation}
 {denoising_table(training)}
 ## Pictures
-{chr(10).join(f"- {n} from {config['data.attribution'].get(s, s)}" for s, n in sorted(sources.items()))}
-
-| file | licence | SHA-256 |
-|---|---|---|
-{pictures}
-"""
+{pictures_list(training["pictures"], config["data.attribution"])}"""
 
 
 def main() -> None:

@@ -9,11 +9,12 @@ import dataclasses
 import difflib
 import json
 import re
-import tomllib
-import types
-import typing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+
+from . import toml_keys
+from .toml_keys import ConfigError, between, load, section
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 FAMILIES = ("ae224", "ae224-nodense", "ae224-twopool")
@@ -26,20 +27,6 @@ LICENCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,99}")
 DICOM_CODE = re.compile(r"[A-Z0-9]{1,16}")
 
 
-class ConfigError(SystemExit):
-    """A configuration that cannot be trained with; as SystemExit, its text is all that a user sees."""
-
-
-def between(low: float, high: float) -> dict:
-    """Metadata of a field: its least and its largest value."""
-    return {"low": low, "high": high}
-
-
-def span(limits: typing.Mapping[str, float]) -> str:
-    """The same in words, as messages and docs/TRAINING.md write it."""
-    return "..".join(str(limit) if isinstance(limit, int) else f"{limit:g}" for limit in (limits["low"], limits["high"]))
-
-
 @dataclass(frozen=True)
 class Data:
     """[data]: which pictures."""
@@ -49,6 +36,30 @@ class Data:
     licence_list: str = "OPEN.tsv"
     validation_percent: int = field(default=10, metadata=between(1, 50))
     attribution: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What every configuration holds, whatever the family."""
+
+    id: str
+    title: str
+    not_for: str
+    data: Data
+
+    def flat(self) -> dict[str, object]:
+        """Every value under its dotted key, as JSON can hold it."""
+        found: dict[str, object] = {}
+        for key, value in dataclasses.asdict(self).items():
+            if isinstance(value, dict):
+                found.update({f"{key}.{inner}": v for inner, v in value.items()})
+            else:
+                found[key] = value
+        return found
+
+    def text(self) -> str:
+        """The same, as one line of JSON."""
+        return json.dumps(self.flat(), sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -119,13 +130,9 @@ class Quantiser:
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Model):
     """A whole file."""
 
-    id: str
-    title: str
-    not_for: str
-    data: Data
     family: str = "ae224"
     purpose: str = "product"
     start: str = ""
@@ -139,20 +146,6 @@ class Config:
     noise: Noise = field(default_factory=Noise)
     rate: Rate = field(default_factory=Rate)
     quantiser: Quantiser = field(default_factory=Quantiser)
-
-    def flat(self) -> dict[str, object]:
-        """Every value under its dotted key, as JSON can hold it."""
-        found: dict[str, object] = {}
-        for key, value in dataclasses.asdict(self).items():
-            if isinstance(value, dict):
-                found.update({f"{key}.{inner}": v for inner, v in value.items()})
-            else:
-                found[key] = value
-        return found
-
-    def text(self) -> str:
-        """The same, as one line of JSON."""
-        return json.dumps(self.flat(), sort_keys=True)
 
 
 def find(model: str) -> Path:
@@ -172,84 +165,35 @@ def find(model: str) -> Path:
 
 def read(path: Path, **overrides: int) -> Config:
     """Reads and checks a file; `overrides` are [schedule] values from the command line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    config = _section(path, Config, table, "")
+    config = section(path, Config, load(path))
     changed = {key: value for key, value in overrides.items() if value is not None}
     if changed:
         if config.schedule.recipe == "printed":
             raise ConfigError(f"{path}: recipe \"printed\" goes by whole epochs: change `schedule.epochs` instead of passing STEPS=")
         merged = {**dataclasses.asdict(config.schedule), **changed}
-        config = dataclasses.replace(config, schedule=_section(path, Schedule, merged, "schedule"))
+        config = dataclasses.replace(config, schedule=section(path, Schedule, merged, "schedule"))
     _check(path, config)
     return config
 
 
-def _section(path: Path, kind: type, table: object, name: str):
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path}: `{name}` must be a table: write [{name}] on a line of its own")
-    hints = typing.get_type_hints(kind)
-    values = {}
-    for key in table:
-        if key not in hints:
-            near = difflib.get_close_matches(key, hints, 1)
-            hint = f"; did you mean `{near[0]}`?" if near else f"; known here: {', '.join(sorted(hints))}"
-            raise ConfigError(f"{path}: unknown key `{_dotted(name, key)}`{hint}")
-    for f in dataclasses.fields(kind):
-        dotted = _dotted(name, f.name)
-        if f.name not in table:
-            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
-                raise ConfigError(f"{path}: `{dotted}` is missing")
-            continue
-        value = table[f.name]
-        if dataclasses.is_dataclass(hints[f.name]):
-            values[f.name] = _section(path, hints[f.name], value, dotted)
-        else:
-            values[f.name] = _value(path, dotted, hints[f.name], value, f.metadata)
-    return kind(**values)
-
-
-def _dotted(section: str, key: str) -> str:
-    return f"{section}.{key}" if section else key
-
-
-def _value(path: Path, key: str, kind: type, value: object, limits: types.MappingProxyType):
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if origin is list:
-        if not isinstance(value, list):
-            raise ConfigError(f"{path}: `{key}` must be a list of {_plain(inner[0])}, found {value!r}")
-        return [_value(path, key, inner[0], item, limits) for item in value]
-    if origin is dict:
-        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-            raise ConfigError(f"{path}: `{key}` must be a table of texts")
-        return dict(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ConfigError(f"{path}: `{key}` must be {_plain(kind)}, found {value!r}")
-    if limits and not limits["low"] <= value <= limits["high"]:
-        raise ConfigError(f"{path}: `{key}` must lie in {span(limits)}, found {value!r}")
-    return value
-
-
-def _plain(kind: type) -> str:
-    return {str: "text", int: "a whole number", float: "a number", bool: "true or false"}[kind]
+def check_model(path: Path, c: Model) -> None:
+    """The keys that every configuration has."""
+    need = partial(toml_keys.need, path)
+    need(NAME.fullmatch(c.id), "id", f"must be 1 to 64 of a-z, 0-9, '.', '_', '-', beginning with a letter or digit, found {c.id!r}")
+    need(bool(c.title.strip()), "title", "must say in a few words what the pictures show")
+    need(bool(c.not_for.strip()), "not_for", "must say what the model is not for: it stands on the card")
+    need(bool(c.data.folders), "data.folders", "is empty: name at least one folder below DATA")
+    for folder in c.data.folders:
+        need(bool(folder) and not folder.startswith("/") and ".." not in Path(folder).parts, "data.folders", f"are names below DATA, found {folder!r}")
+    need(bool(c.data.licences), "data.licences", "is empty: name the licences under which a picture may train")
+    for licence in c.data.licences:
+        need(LICENCE_ID.fullmatch(licence), "data.licences", f"holds SPDX ids (or LicenseRef-…), found {licence!r}")
 
 
 def _check(path: Path, c: Config) -> None:
     """What no single key can show."""
-
-    def need(true: bool, key: str, problem: str) -> None:
-        if not true:
-            raise ConfigError(f"{path}: `{key}` {problem}")
-
-    need(NAME.fullmatch(c.id), "id", f"must be 1 to 64 of a-z, 0-9, '.', '_', '-', beginning with a letter or digit, found {c.id!r}")
+    check_model(path, c)
+    need = partial(toml_keys.need, path)
     need(c.family in FAMILIES, "family", f"must be one of {', '.join(FAMILIES)}: the trainer knows no other net, found {c.family!r}")
     need(c.modality in MODALITIES, "modality", f"must be one of {', '.join(MODALITIES)} (a kind of your own is `other` with a `label`), found {c.modality!r}")
     need(c.choose in CHOICES, "choose", f"must be one of {', '.join(CHOICES)}, found {c.choose!r}")
@@ -259,19 +203,11 @@ def _check(path: Path, c: Config) -> None:
         need(not c.dicom_modalities, "dicom_modalities", f"must be empty where `purpose` is {c.purpose!r}: no DICOM header may ask for such a model")
     need(not c.label or NAME.fullmatch(c.label), "label", f"must be like an id, for example \"ultrasound\", found {c.label!r}")
     need(bool(c.label) or c.modality != "other", "label", "is missing: a model with modality \"other\" says in a word what it is for")
-    need(bool(c.title.strip()), "title", "must say in a few words what the pictures show")
-    need(bool(c.not_for.strip()), "not_for", "must say what the model is not for: it stands on the card")
     for code in c.dicom_modalities:
         need(DICOM_CODE.fullmatch(code), "dicom_modalities", f"holds DICOM Modality codes such as \"US\", found {code!r}")
     need(len(c.dicom_modalities) <= 16, "dicom_modalities", "holds at most 16 codes")
     need(0 < len(c.weights_licence) <= 200 and c.weights_licence.isascii() and c.weights_licence.isprintable() and '"' not in c.weights_licence,
          "weights_licence", "must be an SPDX expression of at most 200 characters")
-    need(bool(c.data.folders), "data.folders", "is empty: name at least one folder below DATA")
-    for folder in c.data.folders:
-        need(bool(folder) and not folder.startswith("/") and ".." not in Path(folder).parts, "data.folders", f"are names below DATA, found {folder!r}")
-    need(bool(c.data.licences), "data.licences", "is empty: name the licences under which a picture may train")
-    for licence in c.data.licences:
-        need(LICENCE_ID.fullmatch(licence), "data.licences", f"holds SPDX ids (or LicenseRef-…), found {licence!r}")
     for key, pair in (("crops.scale", c.crops.scale), ("crops.contrast", c.crops.contrast)):
         need(len(pair) == 2 and pair[0] <= pair[1], key, f"must be [least, largest], found {pair!r}")
     need(c.crops.size % 2 == 0, "crops.size", f"must be even: the latent has half the side, found {c.crops.size}")

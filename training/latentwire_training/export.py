@@ -7,8 +7,6 @@ as its two halves, card and curves alone: services pass such a folder over.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import io
 import json
 import math
@@ -21,12 +19,13 @@ import torch
 
 from . import card, curves, denoising, graphs, tables
 from .config import Config, Quantiser
+from .model_folder import Tiles, decode_toml, manifest_toml, sha256, write_folder
 from .noise import noisy_planes
 from .pictures import Picture, Pictures, padded, scaled
 from .quality import measure, similarity_at_range_2
 from .trainer import Trainer
 
-TILE, HALO = 1024, 32
+TILES = Tiles(size=1024, halo=32)
 MOST_CHANNELS = 16  # of a latent that the entropy coder takes
 CALIBRATION_PIXELS = 16 << 20  # of all calibration pictures together: the tables take about 150 bytes of memory a pixel
 
@@ -138,54 +137,6 @@ def step_factor(encoder, decoder, trained: np.ndarray, pictures: list[Picture], 
         middle = (low + high) // 2
         low, high = (middle, high) if reaches(factors[middle]) else (low, middle)
     return factors[low]
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def decode_toml(config: Config, decoder: bytes, table_bytes: bytes, steps: np.ndarray, stride: int) -> bytes:
-    purpose = "" if config.purpose == "product" else f'purpose = "{config.purpose}"\n'
-    return f"""# What decoding needs; SHA-256 of this file's bytes is the decoder digest (docs/BITSTREAM.md).
-bitstream = 1
-family = "{config.family}"
-{purpose}
-[decoder]
-file = "decoder.onnx"
-sha256 = "{sha256(decoder)}"
-output = "float32"
-output_shift = 0
-certified = false
-
-[tables]
-file = "tables.bin"
-sha256 = "{sha256(table_bytes)}"
-
-[latent]
-channels = {len(steps)}
-stride = {stride}
-steps = [{", ".join(repr(float(np.float32(s))) for s in steps)}]
-
-[pixels]
-channels = 3
-
-[tiles]
-size = {TILE}
-encoder_halo = {HALO}
-decoder_halo = {HALO}
-""".encode()
-
-
-def manifest_toml(config: Config, decode: bytes, encoder: bytes) -> str:
-    lines = [f'id = "{config.id}"', f'family = "{config.family}"', f'modality = "{config.modality}"']
-    if config.label:
-        lines.append(f'label = "{config.label}"')
-    if config.choose != "by-trial":
-        lines.append(f'choose = "{config.choose}"')
-    if config.dicom_modalities:
-        lines.append(f"dicom_modalities = {json.dumps(config.dicom_modalities)}")
-    lines += [f'licence = "{config.weights_licence}"', f'decode_sha256 = "{sha256(decode)}"', "", "[encoder]", 'file = "encoder.onnx"']
-    return "\n".join([*lines, f'sha256 = "{sha256(encoder)}"', ""])
 
 
 def calibration_pictures(training: list[Picture]) -> list[Picture]:
@@ -313,27 +264,7 @@ def served(trainer: Trainer, encoder, decoder, shown: Pictures, training: dict) 
         if config.purpose == "denoising":
             training["denoising"] = denoising.figures(*f32, steps, config, shown.validation)
     files = {f"{half}.onnx": halves[half][kind[half]].SerializeToString() for half in halves}
-    decode = decode_toml(config, files["decoder.onnx"], table_bytes, steps, stride)
+    decode = decode_toml(config.family, config.purpose, files["decoder.onnx"], table_bytes, steps, stride, TILES)
     training |= {"kind": kind, "step_factor": factor, "validation": figures, "decoder_digest": sha256(decode)}
-    files |= {"tables.bin": table_bytes, "decode.toml": decode, "manifest.toml": manifest_toml(config, decode, files["encoder.onnx"]).encode()}
+    files |= {"tables.bin": table_bytes, "decode.toml": decode, "manifest.toml": manifest_toml(config, decode, files["encoder.onnx"])}
     return files
-
-
-def write_folder(folder: Path, files: dict[str, bytes]) -> None:
-    """Writes all files beside their places first, so that a full disk leaves the old model whole."""
-    staged: list[tuple[Path, Path]] = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            temporary = folder / f".{name}.new"
-            staged.append((temporary, folder / name))
-            temporary.write_bytes(data)
-        for temporary, target in staged:
-            temporary.replace(target)
-    except OSError as error:
-        raise SystemExit(f"cannot write the model to {folder}: {error.strerror}; the checkpoint is kept: make room, then run the same command") from None
-    finally:
-        for temporary, _ in staged:
-            temporary.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # it is not empty: all is well
-            folder.rmdir()

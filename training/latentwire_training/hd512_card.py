@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import Counter
 from pathlib import Path
 
+from .card import pictures_list
 from .hd512 import summary, totals
-from .pictures import source_of
 
 
 def fractions_table(runs: list[dict]) -> str:
@@ -47,13 +46,11 @@ def cost_table(cost: dict) -> str:
 def card(training: dict) -> str:
     config = training["config"]
     both = sum(sums["parameters"] for sums in totals().values())
-    sources = Counter(source_of(p["path"]) for p in training["pictures"])
     last = training["fractions"][-1]["epochs"][-1]["validation"]
     seen = [row["validation"]["accuracy"] for row in training["fractions"][-1]["epochs"]]
     lowest, highest = min(seen), max(seen)
     start = training["fractions"][-1]["start"]
     judged = training["test"].get("all", training["validation"]["small/small"])
-    pictures = "\n".join(f"| {p['path']} | {p['licence']} | {p['sha256']} |" for p in training["pictures"])
     return f"""# hd512
 
 Paper B's autoencoder (Alqahtani 2024, Table 1) to the letter, for research: {config["title"]} -> 256 numbers -> 512x512. Decoder digest
@@ -102,12 +99,7 @@ one thread, bf16; the machine was shared, so processor time tells more than wall
 The paper trained on two sets from Kaggle (COVID-19 Pakistani Patients X-Ray Image Dataset; Brain MRI Images for Brain Tumor Detection). The first was
 not to be found, the second states no licence; in their place, openly licensed:
 
-{chr(10).join(f"- {n} from {config['data.attribution'].get(s, s)}" for s, n in sorted(sources.items()))}
-
-| file | licence | SHA-256 |
-|---|---|---|
-{pictures}
-"""
+{pictures_list(training["pictures"], config["data.attribution"])}"""
 
 
 def main() -> None:

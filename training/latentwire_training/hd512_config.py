@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .config import ConfigError, Data, _section, between
+from .config import Model, check_model
+from .toml_keys import between, load, need, section
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,9 @@ class Quantiser:
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Model):
     """A whole file."""
 
-    id: str
-    title: str
-    not_for: str
-    data: Data
     family: str = "hd512"
     modality: str = "other"
     label: str = "research"
@@ -67,40 +62,26 @@ class Config:
     quantiser: Quantiser = field(default_factory=Quantiser)
     dicom_modalities: list[str] = field(default_factory=list)
 
-    def flat(self) -> dict[str, object]:
-        """Every value under its dotted key, as JSON can hold it."""
-        found: dict[str, object] = {}
-        for key, value in dataclasses.asdict(self).items():
-            found |= {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
-        return found
 
-    def text(self) -> str:
-        return json.dumps(self.flat(), sort_keys=True)
+def is_hd512(path: Path) -> bool:
+    """Whether a configuration names this family. What cannot be read is left to the reader that says so."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")).get("family") == "hd512"
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return False
 
 
 def read(path: Path, epochs: int | None = None) -> Config:
     """Reads and checks a file; `epochs` instead of `schedule.epochs`."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    table = load(path)
     if epochs is not None:
         table = {**table, "schedule": {**table.get("schedule", {}), "epochs": epochs}}
-    config = _section(path, Config, table, "")
-    checks = {
-        "family": (config.family == "hd512", "must be hd512 here"),
-        "modality": (config.modality == "other", "must be other: one net for two kinds of picture"),
-        "choose": (config.choose == "by-name", "must be by-name: a research net is never tried on a picture by itself"),
-        "title": (bool(config.title.strip()), "must say in a few words what the pictures show"),
-        "not_for": (bool(config.not_for.strip()), "must say what the model is not for: it stands on the card"),
-        "data.folders": (bool(config.data.folders), "is empty: name at least one folder below DATA"),
-        "data.licences": (bool(config.data.licences), "is empty: name the licences under which a picture may train"),
-        "schedule.fractions": (
-            config.schedule.fractions == sorted(set(config.schedule.fractions)) and config.schedule.fractions[-1:] == [100],
-            "must rise and end with 100: the run over all pictures is the one that ships",
-        ),
-    }
-    for key, (true, problem) in checks.items():
-        if not true:
-            raise ConfigError(f"{path}: `{key}` {problem}")
+    config = section(path, Config, table)
+    check_model(path, config)
+    need(path, config.family == "hd512", "family", "must be hd512 here")
+    need(path, config.modality == "other", "modality", "must be other: one net for two kinds of picture")
+    need(path, config.choose == "by-name", "choose", "must be by-name: a research net is never tried on a picture by itself")
+    fractions = config.schedule.fractions
+    need(path, fractions == sorted(set(fractions)) and fractions[-1:] == [100], "schedule.fractions",
+         "must rise and end with 100: the run over all pictures is the one that ships")
     return config

@@ -13,18 +13,20 @@ import numpy as np
 import onnx
 import torch
 
-from . import hd512_card, hd512_cost, hd512_curves, hd512_graphs, tables
-from .export import evaluate, manifest_toml, session, sha256, to_picture, weights, write_folder
+from . import hd512_card, hd512_cost, hd512_curves, hd512_graphs, model_folder, tables
+from .export import evaluate, session, to_picture, weights
 from .hd512 import SIDE
 from .hd512_config import Config
 from .hd512_graphs import LATENT_SIDE
 from .hd512_pictures import batch, whole
 from .hd512_train import Fraction, constant_accuracy
+from .model_folder import Tiles, manifest_toml, sha256, write_folder
 from .pictures import Picture, Pictures, source_of
 from .quality import measure
 
 CALIBRATION = 160  # training pictures that set means and tables, at most
 STEPS = tuple(float(np.float32(0.001 * 1.25**k)) for k in range(32))  # of the quantiser; the code's first number spreads by about 1
+TILES = Tiles(size=SIDE, halo=0, whole=True)
 LARGEST_FILE = 20_000_000  # bytes of a half
 
 
@@ -113,36 +115,7 @@ def entropy_channel(codes: list[np.ndarray], step: float) -> list[tables.Channel
 
 
 def decode_toml(decoder: bytes, table_bytes: bytes, step: float) -> bytes:
-    return f"""# What decoding needs; SHA-256 of this file's bytes is the decoder digest (docs/BITSTREAM.md).
-bitstream = 1
-family = "hd512"
-purpose = "research"
-
-[decoder]
-file = "decoder.onnx"
-sha256 = "{sha256(decoder)}"
-output = "float32"
-output_shift = 0
-certified = false
-
-[tables]
-file = "tables.bin"
-sha256 = "{sha256(table_bytes)}"
-
-[latent]
-channels = 1
-stride = {SIDE // LATENT_SIDE}
-steps = [{float(np.float32(step))!r}]
-
-[pixels]
-channels = 3
-
-[tiles]
-size = {SIDE}
-encoder_halo = 0
-decoder_halo = 0
-whole = true
-""".encode()
+    return model_folder.decode_toml("hd512", "research", decoder, table_bytes, [step], SIDE // LATENT_SIDE, TILES)
 
 
 def by_source(encoder, decoder, step: float, channels: list[tables.Channel], pictures: list[Picture]) -> dict[str, dict]:
@@ -215,7 +188,7 @@ def export(run: Fraction, logs: list[dict], pictures: Pictures, test: list[Pictu
     files |= {
         "tables.bin": table_bytes,
         "decode.toml": decode,
-        "manifest.toml": manifest_toml(config, decode, files["encoder.onnx"]).encode(),
+        "manifest.toml": manifest_toml(config, decode, files["encoder.onnx"]),
         "training.json": (json.dumps(training, indent=1) + "\n").encode(),
         "curves.png": image.getvalue(),
         "CARD.md": hd512_card.card(training).encode(),

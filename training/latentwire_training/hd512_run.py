@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from .hd512_config import Config
@@ -11,14 +10,6 @@ from .hd512_pictures import held_out
 from .hd512_train import train
 from .pictures import load
 from .trainer import NotFinite
-
-
-def is_hd512(path: Path) -> bool:
-    """Whether a configuration names this family. What cannot be read is left to the reader that says so."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8")).get("family") == "hd512"
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return False
 
 
 def run(config: Config, data: Path, work: Path, models: Path) -> Path:

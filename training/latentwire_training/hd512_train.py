@@ -8,10 +8,8 @@ every epoch; the same command goes on from it.
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import math
-import os
 import time
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import checkpoint
 from .hd512 import CELL, CELLS, Decoder, Encoder
 from .hd512_config import Config
 from .hd512_pictures import batch, share, view, whole
@@ -155,20 +154,10 @@ def constant_accuracy(pictures: list[Picture]) -> dict[str, float]:
 
 
 def save(path: Path, state: dict) -> None:
-    """Beside the old one first: a kill or a full disk leaves the old one whole."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    temporary = path.with_suffix(".tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        checkpoint.write(path, state)
     except OSError as error:
         raise SystemExit(f"cannot write the checkpoint {path}: {error.strerror}; make room, then run the same command") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def trained_by(config: dict[str, object]) -> dict[str, object]:
@@ -180,25 +169,20 @@ def read(path: Path, config: Config, digest: str) -> dict | None:
     """The checkpoint of the same configuration and pictures, or None; another one's is refused."""
     if not path.is_file():
         return None
-    try:
-        state = torch.load(path, weights_only=True)
-        if state["format"] != FORMAT:
-            raise ValueError(f"its format is {state['format']!r}")
-    except Exception as error:  # torch and pickle raise of many kinds
-        raise SystemExit(f"{path} is not a checkpoint of hd512 ({type(error).__name__}): move it away to begin anew") from None
+    state = checkpoint.read(path, FORMAT, "hd512")
     if (trained_by(json.loads(state["config"])), state["pictures"]) != (trained_by(config.flat()), digest):
         raise SystemExit(f"{path} was trained with another configuration or other pictures: move it away, or pass another WORK folder")
     return state
 
 
-def train(config: Config, pictures: Pictures, checkpoint: Path) -> tuple[Fraction, list[dict]]:
+def train(config: Config, pictures: Pictures, file: Path) -> tuple[Fraction, list[dict]]:
     """All fractions in turn; returns the whole run and the logs of all."""
     scaled = [dataclasses.replace(p, pixels=whole(p.pixels)) for p in pictures.training]
     validation = [dataclasses.replace(p, pixels=whole(p.pixels)) for p in pictures.validation]
-    state = read(checkpoint, config, pictures.digest)
+    state = read(file, config, pictures.digest)
     logs: list[dict] = json.loads(state["logs"]) if state else []
     if state:
-        print(f"goes on from {checkpoint}: {logs[-1]['percent']} % of the pictures, epoch {logs[-1]['epochs'][-1]['epoch']}", flush=True)
+        print(f"goes on from {file}: {logs[-1]['percent']} % of the pictures, epoch {logs[-1]['epochs'][-1]['epoch']}", flush=True)
     run = None
     for index, percent in enumerate(config.schedule.fractions):
         if len(logs) > index + 1:
@@ -221,8 +205,8 @@ def train(config: Config, pictures: Pictures, checkpoint: Path) -> tuple[Fractio
             run.epoch(optimiser, number)
             if not all(bool(torch.isfinite(p).all()) for net in (run.encoder, run.decoder) for p in net.parameters()):
                 raise NotFinite(f"a weight of the {percent} % run is not finite after epoch {number}")
-            save(checkpoint, {"format": FORMAT, "config": config.text(), "pictures": pictures.digest, "logs": json.dumps(logs),
-                              "nets": run.state(), "optimiser": optimiser.state_dict()})
-        save(checkpoint, {"format": FORMAT, "config": config.text(), "pictures": pictures.digest, "logs": json.dumps(logs),
-                          "nets": run.state(), "optimiser": None})
+            save(file, {"format": FORMAT, "config": config.text(), "pictures": pictures.digest, "logs": json.dumps(logs),
+                        "nets": run.state(), "optimiser": optimiser.state_dict()})
+        save(file, {"format": FORMAT, "config": config.text(), "pictures": pictures.digest, "logs": json.dumps(logs),
+                    "nets": run.state(), "optimiser": None})
     return run, logs

@@ -13,8 +13,9 @@ import torch
 from google.protobuf.message import DecodeError
 
 from . import tables
-from .config import CONFIGS, ConfigError
+from .config import CONFIGS
 from .entropy_model import ACTIVITY_FLOOR, RADIUS, ContextModel
+from .toml_keys import ConfigError
 
 MODELS = CONFIGS.parents[1] / "models"
 HALVES = ("encoder", "decoder")

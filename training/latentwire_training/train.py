@@ -175,7 +175,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="processor threads (default: all)")
     arguments = parser.parse_args(argv)
     path = find(arguments.model)
-    other = hd512_run if hd512_run.is_hd512(path) else None
+    other = hd512_run if hd512_config.is_hd512(path) else None
     config = hd512_config.read(path) if other else read_config(path, steps=arguments.steps)
     if other and arguments.steps is not None:
         raise SystemExit("STEPS= does not apply to hd512, which goes by epochs: set `schedule.epochs` of a configuration of your own")

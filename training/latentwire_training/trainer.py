@@ -14,16 +14,15 @@ enters noisy and is compared with the clean crop (a denoising net). `printed.py`
 
 from __future__ import annotations
 
-import io
 import json
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from . import checkpoint
 from .autoencoder import FAMILIES, Decoder, Encoder, looks_linear_
 from .config import Config, Quantiser
 from .entropy_model import ContextModel
@@ -261,31 +260,15 @@ class Trainer:
 
 
 def save(trainer: Trainer, path: Path, pictures_digest: str) -> None:
-    """Writes a checkpoint beside the old one and puts it in its place: a full disk or a kill leaves the old one whole.
+    """Writes a checkpoint.
 
     Raises `NotFinite` instead of saving weights that are no numbers, `OSError` where the disk refuses.
     """
     if not trainer.is_finite():
         raise NotFinite(f"a weight is not finite after step {trainer.step}")
-    buffer = io.BytesIO()
-    torch.save(trainer.state(pictures_digest), buffer)
-    temporary = path.with_suffix(".tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    checkpoint.write(path, trainer.state(pictures_digest))
 
 
 def read(path: Path) -> dict:
-    """Reads a checkpoint; tensors and plain values only, no code."""
-    try:
-        state = torch.load(path, weights_only=True)
-        if state["format"] != FORMAT:
-            raise ValueError(f"its format is {state['format']!r}")
-    except Exception as error:  # torch and pickle raise of many kinds
-        raise SystemExit(f"{path} is not a checkpoint of this trainer ({type(error).__name__}): move it away to begin anew, or restore it") from None
-    return state
+    """Reads a checkpoint."""
+    return checkpoint.read(path, FORMAT, "this trainer", "move it away to begin anew, or restore it")

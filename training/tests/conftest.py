@@ -13,6 +13,9 @@ from PIL import Image
 TRAINING = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TRAINING))
 
+from latentwire_training.config import read as read_config  # noqa: E402
+from latentwire_training.toml_keys import ConfigError  # noqa: E402
+
 CONFIG = """
 id = "ae224-tiny"
 title = "waves that were computed for a test"
@@ -110,6 +113,14 @@ side = 32
 batch = 3
 learning_rate = 0.001
 """
+
+
+def refused(file: Path, key: str, says: str) -> None:
+    """The configuration is refused, by file and key, for what `says` is part of."""
+    with pytest.raises(ConfigError) as error:
+        read_config(file)
+    text = str(error.value)
+    assert str(file) in text and key in text and says in text, text
 
 
 @pytest.fixture

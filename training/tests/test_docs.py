@@ -8,7 +8,8 @@ import re
 import tomllib
 import typing
 
-from latentwire_training.config import CONFIGS, Config, read, span
+from latentwire_training.config import CONFIGS, Config, read
+from latentwire_training.toml_keys import span
 
 ROOT = CONFIGS.parents[1]
 TEXT = (ROOT / "docs/TRAINING.md").read_text()

@@ -11,12 +11,13 @@ from conftest import CONFIG, NOISE, add_picture, replaced, wave
 from skimage.util import random_noise
 
 from latentwire_training import noise, start, tables
-from latentwire_training.config import ConfigError, Noise
+from latentwire_training.config import Noise
 from latentwire_training.config import read as read_config
 from latentwire_training.denoising import figures, of_folder
 from latentwire_training.entropy_model import ContextModel
 from latentwire_training.export import export
 from latentwire_training.pictures import Picture, crops, load
+from latentwire_training.toml_keys import ConfigError
 from latentwire_training.train import Run
 
 LEVELS = {"salt_and_pepper": 0.05, "speckle": 0.1, "poisson": 0.02, "gaussian": 0.01}

@@ -8,16 +8,16 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import PRINTED, add_picture, replaced, wave
+from conftest import PRINTED, add_picture, refused, replaced, wave
 
 from latentwire_training import graphs
 from latentwire_training.autoencoder import FAMILIES, Decoder, Encoder, glorot_, parameter_count
 from latentwire_training.config import FAMILIES as KNOWN
-from latentwire_training.config import ConfigError
 from latentwire_training.config import read as read_config
 from latentwire_training.export import evaluate_unquantised, export, session, weights
 from latentwire_training.pictures import load, scaled
 from latentwire_training.quality import measure
+from latentwire_training.toml_keys import ConfigError
 from latentwire_training.train import Run
 
 
@@ -202,10 +202,7 @@ def test_a_mistake_names_its_file_and_key(printed_file, old, new, key, says):
     if says is None:  # no mistake by itself: a research net may be trained with the rate
         assert read_config(printed_file).schedule.recipe == "rate"
         return
-    with pytest.raises(ConfigError) as refused:
-        read_config(printed_file)
-    text = str(refused.value)
-    assert str(printed_file) in text and key in text and says in text, text
+    refused(printed_file, key, says)
 
 
 def test_a_variant_without_the_recipe_and_steps_with_it_are_refused(printed_file):
