@@ -18,7 +18,11 @@ python() { PYTHONPATH=training training/.venv/bin/python "$@"; }
 named=$(python -c '
 import sys
 from latentwire_training.config import find, read
-config = read(find(sys.argv[1]))
+from latentwire_training.hd512_config import is_hd512
+path = find(sys.argv[1])
+if is_hd512(path):
+    sys.exit("train-figures: does not apply to hd512: the end of its training (make train) measures the test pictures of DATA and puts them on the card")
+config = read(path)
 side = config.schedule.side if config.schedule.recipe == "printed" else 0
 print(config.id, "" if config.purpose == "product" else "--research-models", side, *config.data.folders, sep="\n")' "$model")
 mapfile -t folders <<<"$named"

@@ -12,11 +12,12 @@ from PIL import Image
 from torch.nn import functional
 
 from latentwire_training import hd512, hd512_graphs, hd512_pictures, hd512_start, hd512_train
-from latentwire_training.config import CONFIGS, ConfigError
+from latentwire_training.config import CONFIGS
 from latentwire_training.export import session, weights
 from latentwire_training.hd512_config import Start, read
 from latentwire_training.hd512_export import balance_, decode_toml, entropy_channel, quantiser_step
 from latentwire_training.pictures import Picture, load
+from latentwire_training.toml_keys import ConfigError
 
 MINIMAL = (CONFIGS / "hd512.toml").read_text()
 
@@ -378,6 +379,8 @@ def test_what_decoding_needs_says_research_and_whole_tiles():
         ('family = "hd512"', 'family = "ae224"', "`family` must be hd512"),
         ('label = "research"', 'choose = "by-trial"', "`choose` must be by-name"),
         ('folders = ["chest_xray", "brain_mri"]', "folders = []", "`data.folders` is empty"),
+        ('folders = ["chest_xray", "brain_mri"]', 'folders = ["../chest_xray"]', "`data.folders` are names below DATA"),
+        ('id = "hd512"', 'id = "../hd512"', "`id` must be 1 to 64 of a-z"),
     ],
 )
 def test_a_wrong_configuration_is_refused_by_key(tmp_path, old, new, said):
@@ -426,6 +429,17 @@ def test_steps_are_refused_because_hd512_goes_by_epochs(tmp_path):
 
     with pytest.raises(SystemExit, match="goes by epochs"):
         main(["--model", "hd512", "--data", str(tmp_path), "--work", str(tmp_path), "--models", str(tmp_path), "--steps", "3"])
+
+
+def test_train_figures_says_why_hd512_has_no_use_for_it(tmp_path):
+    import subprocess
+
+    script = CONFIGS.parents[1] / "scripts/train-figures.sh"
+    done = subprocess.run(["bash", str(script), "hd512", str(tmp_path), "models/research", str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr == (
+        "train-figures: does not apply to hd512: the end of its training (make train) measures the test pictures of DATA and puts them on the card\n"
+    )
 
 
 def test_the_runtime_is_young_enough_for_blocks_of_four_bits():
