@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
-from .rate_distortion.measure import bits_per_pixel, fidelity
+from .measure import bits_per_pixel, fidelity, mean_square_error
 from .report.context import Context
 from .report.page import Page, table
 from .services import NotDelivered
@@ -79,5 +79,5 @@ def once(context: Context, folder: Path, modality: str, sent: Path, pixels: np.n
     received = folder / f"{sent.name}.received.png"
     context.services.get(line["transfer_id"], received)
     with Image.open(received) as image:
-        found = fidelity(pixels, np.asarray(image))
-    return {**found, "mse": 10 ** (-found["psnr_db"] / 10), "bpp": bits_per_pixel(line["coded_bytes"], pixels)}
+        back = np.asarray(image)
+    return {**fidelity(pixels, back), "mse": mean_square_error(pixels, back), "bpp": bits_per_pixel(line["coded_bytes"], pixels)}

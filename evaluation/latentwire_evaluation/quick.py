@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import platform
 import tempfile
 from collections import defaultdict
@@ -19,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from skimage.metrics import structural_similarity
 
+from .measure import fidelity, mean_square_error
 from .services import ROOT, Services
 from .testset import FOLDERS
 
@@ -37,13 +36,9 @@ def pictures(data: Path, modality: str) -> list[Path]:
     return found
 
 
-def fidelity(original: Path, received: Path) -> dict:
-    a, b = (np.asarray(Image.open(p)) for p in (original, received))
-    if a.shape != b.shape:
-        raise ValueError(f"the received picture has shape {b.shape}, the original {a.shape}")
-    ssim = structural_similarity(a, b, data_range=255, channel_axis=2 if a.ndim == 3 else None)
-    mse = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2) / 255**2)
-    return {"ssim": float(ssim), "mse": mse, "psnr_db": -10 * math.log10(max(mse, 1e-12))}
+def figures_of(original: Path, received: Path) -> dict[str, float]:
+    pair = [np.asarray(Image.open(path)) for path in (original, received)]
+    return {**fidelity(*pair), "mse": mean_square_error(*pair)}
 
 
 def mean_rows(modality: str, model: str, split: str, rows: list[dict]) -> list[dict]:
@@ -83,7 +78,7 @@ def main() -> None:
                         received = Path(temporary) / "received.png"
                         services.get(line["transfer_id"], received)
                         model = line["model"]
-                        figures = fidelity(sent, received)
+                        figures = figures_of(sent, received)
                         if abs(figures["ssim"] - line["ssim"]) > (1e-4 if sent.suffix == ".png" else JPEG_DECODERS_DIFFER):
                             raise ValueError(f"reported SSIM {line['ssim']} is not the measured {figures['ssim']}")
                         pixels = line["width"] * line["height"] * line["frames"]

@@ -31,7 +31,7 @@ def test_without_the_net_the_page_says_what_builds_it_and_with_a_log_it_has_the_
         image.save(folder / "one.png")
     context.models = context.report / "models"
     page = autoencoder.run(context)
-    assert page.text.count("`make train MODEL=hd512 DATA=…` builds") == 3 and "67.4" not in page.text
+    assert page.text.count("`make train MODEL=hd512 DATA=… MODELS=models/research` builds") == 3 and "67.4" not in page.text
     assert "| a black picture | 100.0 % |" in page.text
     noise = page.figures["b_matrix"]["noise"]["entropy"]
     assert noise["mean"] == pytest.approx(7.18, abs=0.01), "256 random bytes"

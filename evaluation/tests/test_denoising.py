@@ -49,7 +49,7 @@ def test_the_page_says_which_noise_could_not_be_matched_and_which_net_is_not_the
     assert "speckle: the printed 6 % cannot be had, 13.5 %" in page and "Gaussian: the printed" not in page
     assert "| Gaussian | 13.00 | 50.00 | 50.00 | 13 | 41 |" in page
     assert "| none | – | 50.00 | 50.00 | – | 95.28 |" in page
-    assert "Not there yet: `ae224-fundus-denoise`.** `make train MODEL=ae224-fundus-denoise DATA=…`" in page
+    assert "Not there yet: `ae224-fundus-denoise`.** `make train MODEL=ae224-fundus-denoise DATA=… MODELS=models/research`" in page
 
 
 def test_each_modality_has_its_own_nets():

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from latentwire_evaluation.measure import bits_per_pixel, fidelity, mean_square_error
 from latentwire_evaluation.rate_distortion import codecs, dicom, equal, section
-from latentwire_evaluation.rate_distortion.measure import bits_per_pixel, fidelity
 from latentwire_evaluation.services import ROOT
 from PIL import Image
 
@@ -71,3 +71,11 @@ def test_dicom_of_twelve_bits_is_taken_and_of_eight_is_not():
     assert dicom.stored(ROOT / "samples/dicom/chest_cr_8bit.dcm") is None
     points = dicom.high_rate(taken[:128, :128])
     assert all(len(values) >= 4 and max(value for _, value in values) > 50 for values in points.values())
+
+
+def test_square_error_and_psnr_are_of_the_span():
+    black, brighter = np.zeros((16, 16), np.uint8), np.full((16, 16), 51, np.uint8)
+    assert mean_square_error(black, brighter) == pytest.approx(0.04) and mean_square_error(black, brighter, 510) == pytest.approx(0.01)
+    assert fidelity(black, brighter)["psnr_db"] == pytest.approx(13.98, abs=0.01) and fidelity(black, black)["psnr_db"] == 120
+    with pytest.raises(ValueError, match="shape"):
+        fidelity(black, brighter[:8])

@@ -59,4 +59,4 @@ def test_the_net_as_printed_is_what_the_tables_start_from_where_it_is_there():
 def test_what_is_not_there_is_named_with_the_command_that_builds_it(context):
     context.models = context.report
     assert ["ae224-fundus-printed" in line for line in timing.missing_models(context)] == [True, False]
-    assert "make train MODEL=ae224-fundus-nodense DATA=…" in timing.missing_models(context)[1]
+    assert "make train MODEL=ae224-fundus-nodense DATA=… MODELS=models/research`" in timing.missing_models(context)[1]

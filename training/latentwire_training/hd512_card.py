@@ -87,7 +87,7 @@ does not clip because they are shifted by {start["shift"]:.1f} standard deviatio
 Every weight is trained from there. Rates: encoder convolutions {config["schedule.encoder_rate"]:g}, decoder convolutions {config["schedule.decoder_rate"]:g}, dense layers {config["schedule.dense_rate"]:g}, cosine.
 Each step sees whole pictures (mirrored, shifted to {config["start.shift"]:.0%}, zoomed to {config["start.zoom"]:.0%}) and is judged on a window of {8 * config["schedule.window"]}x{8 * config["schedule.window"]} pixels. Pictures smaller
 than 512x512 were scaled up. {training["training_pictures"]} pictures for training, {training["validation_pictures"]} for validation (by a hash of the name, about {config["data.validation_percent"]} %); seed {config["schedule.seed"]}.
-Again: `make train MODEL=hd512 DATA=…`.
+Again: `make train MODEL=hd512 DATA=… MODELS=models/research`.
 
 The paper's stated limitation is that training takes longer as data grows. The same recipe on parts of the pictures ({training["machine"]},
 one thread, bf16; the machine was shared, so processor time tells more than wall time; validation not counted):

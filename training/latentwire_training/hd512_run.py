@@ -1,4 +1,4 @@
-"""From a folder of pictures to `models/research/hd512/`: what `make train MODEL=hd512` runs."""
+"""From a folder of pictures to the model folder `hd512/`: what `make train MODEL=hd512` runs (with `MODELS=models/research`, where services look for it)."""
 
 from __future__ import annotations
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..measure import mean_square_error
 from ..plots import plt, save
-from ..report.context import Context
+from ..report.context import Context, how_to_build
 from ..report.page import Page, table
 from ..testset import usable
-from .denoising import mse
 from .nets import apply, net
 from .pictures import SIDE, is_grey, square, to_picture
 from .surrogate import similarity
@@ -52,7 +52,7 @@ def run(context: Context) -> Page:
         figures[said] = fidelity(folder, pictures)
         context.tick((index + 1) / len(there))
     missing = [
-        f"\n**Not there yet: the net {said}.** `make train MODEL={NETS[said]} DATA=…` builds `models/research/{NETS[said]}`.\n" for said in NETS if said not in there
+        f"\n**Not there yet: the net {said}.** {how_to_build(NETS[said])}.\n" for said in NETS if said not in there
     ]
     rows = [[said, "x".join(map(str, one["latent"])), f"{one['ssim']:.4f}", f"{one['mse']:.6f}"] for said, one in figures.items()]
     rows.append(["*as printed in the paper, its own pictures*", "112x112x3", f"{PRINTED['ssim']}", f"{PRINTED['mse']}"])
@@ -74,7 +74,7 @@ def fidelity(model: Path, pictures: list[np.ndarray]) -> dict:
         shape = latent.shape
         outcome.append(to_picture(apply(decoder, latent), is_grey(picture)))
     pairs = list(zip(pictures, outcome))
-    return {"latent": shape, "ssim": float(np.mean([similarity(*pair) for pair in pairs])), "mse": float(np.mean([mse(*pair) for pair in pairs]))}
+    return {"latent": shape, "ssim": float(np.mean([similarity(*pair) for pair in pairs])), "mse": float(np.mean([mean_square_error(*pair) for pair in pairs]))}
 
 
 def history(path: Path) -> list[dict]:

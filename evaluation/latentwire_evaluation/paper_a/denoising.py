@@ -23,7 +23,8 @@ from skimage.metrics import structural_similarity
 from skimage.restoration import denoise_nl_means, estimate_sigma
 from skimage.util import random_noise
 
-from ..report.context import Context
+from ..measure import mean_square_error
+from ..report.context import Context, how_to_build
 from ..report.page import Page, table
 from ..services import Services
 from ..testset import FOLDERS, MODELS
@@ -62,11 +63,6 @@ NOISES: dict[str, tuple[Noise, float, float]] = {
 
 def ssim(first: np.ndarray, second: np.ndarray) -> float:
     return float(structural_similarity(first, second, data_range=255, channel_axis=2))
-
-
-def mse(first: np.ndarray, second: np.ndarray) -> float:
-    """Of pixels in 0..1."""
-    return float(np.mean((first.astype(float) - second.astype(float)) ** 2) / 255**2)
 
 
 def noisy(originals: list[np.ndarray], noise: Noise, level: float) -> list[np.ndarray]:
@@ -114,7 +110,7 @@ def by_a_net(services: Services, folder: Path, picture: np.ndarray, model: str) 
 
 def compare(originals: list[np.ndarray], others: list[np.ndarray]) -> dict[str, float]:
     pairs = list(zip(originals, others))
-    return {"ssim": float(np.mean([ssim(*pair) for pair in pairs])), "mse": float(np.mean([mse(*pair) for pair in pairs]))}
+    return {"ssim": float(np.mean([ssim(*pair) for pair in pairs])), "mse": float(np.mean([mean_square_error(*pair) for pair in pairs]))}
 
 
 FILTERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"median 3x3": by_median, "non-local means": by_non_local_means}
@@ -164,7 +160,7 @@ def page(found: dict[str, dict], count: int, absent: list[str]) -> str:
             for name, row in figures.items()
             if PRINTED[name][0] is not None and abs(row["noisy"]["ssim"] * 100 - PRINTED[name][0]) > NEAR_PERCENT
         ]
-    missing = [f"\n**Not there yet: `{model}`.** `make train MODEL={model} DATA=…` builds `models/research/{model}`.\n" for model in absent]
+    missing = [f"\n**Not there yet: `{model}`.** {how_to_build(model)}.\n" for model in absent]
     return TEXT.format(count=count, side=SIDE, tables="\n".join(tables), missed="\n".join([*missed, ""]), missing="".join(missing))
 
 

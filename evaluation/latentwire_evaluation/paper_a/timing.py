@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from PIL import Image
 
-from ..report.context import Context
+from ..report.context import Context, how_to_build
 from ..report.page import Page, table
 from .nets import apply, net
 from .pictures import SIDE, pictures
@@ -228,7 +228,7 @@ def page(figures: dict[str, dict[str, float]], count: int, missing: list[str]) -
 def missing_models(context: Context) -> list[str]:
     commands = {AS_PRINTED: "as printed", NO_DENSE: "without dense(3)"}
     return [
-        f"\n**Not there yet: the net {said}.** `make train MODEL={name} DATA=…` builds `models/research/{name}`; its rows then stand here.\n"
+        f"\n**Not there yet: the net {said}.** {how_to_build(name)}; its rows then stand here.\n"
         for name, said in commands.items() if context.model(name) is None
     ]  # fmt: skip
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..measure import fidelity
 from ..paper_a.nets import apply, net
 from ..paper_a.timing import median_ms
 from ..plots import grid, plt, save
 from ..rate_distortion import ours
-from ..rate_distortion.measure import fidelity
-from ..report.context import Context
+from ..report.context import Context, how_to_build
 from ..report.page import Page, number, table
 from ..services import NotDelivered
 from . import cipher, table1
@@ -27,7 +27,7 @@ SHOWN = 4
 # Percentiles of a code that become 0 and 255: a few of its numbers lie far from the others.
 OUTLIERS = (1, 99)
 NET_REPEATS = 3
-BUILD = f"`make train MODEL={MODEL} DATA=…` builds `models/research/{MODEL}`"
+BUILD = how_to_build(MODEL)
 
 TEXT = """
 ### Table 1 and the word "lightweight"

@@ -18,7 +18,7 @@ from ..report.page import Page, number, table
 from ..services import NotDelivered
 from ..testset import LEAST_SIDE
 from .equal import bpp_at, mean_ratio
-from .measure import fidelity
+from ..measure import fidelity
 
 UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
 LEAST_BITS = 12

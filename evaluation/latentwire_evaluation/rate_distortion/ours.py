@@ -10,7 +10,7 @@ from PIL import Image
 from ..report.context import Context
 from ..services import Services
 from ..testset import MODELS
-from .measure import bits_per_pixel, fidelity
+from ..measure import bits_per_pixel, fidelity
 
 # Per cent of the model's own quantiser step; the modality's own model, and the others.
 STEPS = (1600, 800, 400, 200, 100, 50, 25)

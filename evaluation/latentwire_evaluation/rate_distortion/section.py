@@ -16,7 +16,7 @@ from ..testset import FOLDERS, MODELS, spread, usable
 from . import draw, ours
 from .codecs import CODECS, once
 from .equal import bpp_at, mean_ratio, reached
-from .measure import bits_per_pixel, fidelity
+from ..measure import bits_per_pixel, fidelity
 
 PICTURES = 10
 # JPEG leaves blocks of 8x8 behind which transform codecs of the same grid would find again: scaled, they are gone.

@@ -10,6 +10,11 @@ from pathlib import Path
 from ..services import Services
 
 
+def how_to_build(model: str) -> str:
+    """What to do where a research model is not there yet, as the page says it."""
+    return f"`make train MODEL={model} DATA=… MODELS=models/research` builds `models/research/{model}`"
+
+
 @dataclass
 class Context:
     """One run. `data` is modality/split/file, `report` the folder that is written to, and the services."""

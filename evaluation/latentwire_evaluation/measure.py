@@ -13,8 +13,12 @@ def fidelity(original: np.ndarray, received: np.ndarray, span: float = 255) -> d
     if original.shape != received.shape:
         raise ValueError(f"what came back has shape {received.shape}, what was sent {original.shape}")
     ssim = structural_similarity(original, received, data_range=span, channel_axis=2 if original.ndim == 3 else None)
-    mse = float(np.mean((original.astype(np.float64) - received.astype(np.float64)) ** 2)) / span**2
-    return {"ssim": float(ssim), "psnr_db": -10 * math.log10(max(mse, 1e-12))}
+    return {"ssim": float(ssim), "psnr_db": -10 * math.log10(max(mean_square_error(original, received, span), 1e-12))}
+
+
+def mean_square_error(original: np.ndarray, received: np.ndarray, span: float = 255) -> float:
+    """Of pixels in 0..1, `span` being 1."""
+    return float(np.mean((original.astype(np.float64) - received.astype(np.float64)) ** 2)) / span**2
 
 
 def bits_per_pixel(size: int, picture: np.ndarray) -> float:
