@@ -16,7 +16,7 @@
 use crate::error::LatentError;
 use crate::probability::Distribution;
 use crate::quantise::MAX_SYMBOL;
-use crate::tables::{REACH, Tables, Tap};
+use crate::tables::{Channel, FRACTIONS, REACH, Tables, Tap};
 
 /// A latent's shape.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,10 +51,11 @@ pub(crate) fn traverse<'t>(
     shape: Shape,
     mut code: impl FnMut(Position, Prediction<'t>) -> Result<i32, LatentError>,
 ) -> Result<(), LatentError> {
+    let models = tables.uniform()?;
     let mut planes = Planes::new(shape.width as usize);
     for channel in 0..shape.channels {
         planes.begin(channel);
-        let mut row = Row::new(tables, channel, shape.width as usize);
+        let mut row = Row::new(tables, &models[usize::from(channel)], channel, shape.width as usize);
         for y in 0..shape.height {
             row.gather(&planes, y as usize);
             row.code(|x, prediction| code(Position { channel, y, x }, prediction))?;
@@ -122,7 +123,7 @@ type Left<W> = [W; MARGIN];
 /// The row that is being coded.
 struct Row<'t> {
     tables: &'t Tables,
-    channel: &'t crate::tables::Channel,
+    channel: &'t Channel,
     mean_left: Left<i64>,
     activity_left: Left<u64>,
     /// Sums over all neighbours but those on the left.
@@ -133,8 +134,7 @@ struct Row<'t> {
 }
 
 impl<'t> Row<'t> {
-    fn new(tables: &'t Tables, channel: u8, width: usize) -> Self {
-        let model = tables.channel(usize::from(channel));
+    fn new(tables: &'t Tables, model: &'t Channel, channel: u8, width: usize) -> Self {
         Self {
             tables,
             channel: model,
@@ -192,7 +192,8 @@ impl<'t> Row<'t> {
             let fraction = ((mean_q8 - (mean << 8) + 128) >> 5) as usize;
             let activity_q8 = u32::try_from(activity_q24 >> 16).unwrap_or(u32::MAX);
             let bin = self.channel.thresholds.partition_point(|&threshold| threshold <= activity_q8);
-            let residuals = self.tables.distribution(self.channel, bin, fraction);
+            let residuals =
+                self.tables.distribution(self.channel.first_distribution + bin * FRACTIONS + fraction);
             *value = code(x as u32, Prediction { mean, residuals })?;
             *error = ((*value << 8) - mean_q8).unsigned_abs();
             further = left;

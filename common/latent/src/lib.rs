@@ -40,11 +40,16 @@
 mod coder;
 mod context;
 mod error;
+mod levels;
 mod probability;
 mod quantise;
+mod symbol;
 mod tables;
 
 pub use coder::{decode, encode};
 pub use error::LatentError;
+pub use levels::{
+    Knob, LevelQuantiser, MAX_LEVEL, decode_levels, dequantise_levels, encode_levels, quantise_levels,
+};
 pub use quantise::{MAX_SYMBOL, QuantisedLatent, dequantise, quantise};
 pub use tables::Tables;

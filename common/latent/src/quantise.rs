@@ -8,7 +8,7 @@ pub const MAX_SYMBOL: i32 = 32_767;
 /// A latent of integers ŷ, planar: index = `(channel * height + y) * width + x`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct QuantisedLatent {
-    /// Number of channels, 1 to 16.
+    /// Number of channels, 1 to 255.
     pub channels: u8,
     /// Rows of a channel.
     pub height: u32,

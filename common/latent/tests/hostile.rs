@@ -213,7 +213,7 @@ fn unsound_tables_are_refused_with_their_reason() {
     for (file, reason) in [
         ([&file[..], &[0]].concat(), "left over"),
         (byte(0, b'M'), "LWTB"),
-        (byte(4, 2), "version is 2"),
+        (byte(4, 3), "version is 3"),
         (byte(5, 0), "1 to 16 channels"),
         (byte(5, 17), "1 to 16 channels"),
         (byte(6, 12), "precision 16"),

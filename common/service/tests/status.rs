@@ -175,14 +175,19 @@ fn inference_and_latent() {
     check(CodecError::from(InferenceError::ZeroSize), Code::InvalidArgument, reason::INVALID_TENSOR);
 
     for error in [
+        LatentError::BaseStep { channel: 1, step: 0 },
         LatentError::ChannelMismatch { tables: 1, latent: 2 },
+        LatentError::DeadZone,
         LatentError::Step { channel: 0 },
         LatentError::Tables { problem: "magic".to_owned(), offset: 0 },
+        LatentError::TablesKind { problem: "without levels" },
     ] {
         check_retried(CodecError::from(error), Code::Unavailable, reason::MODEL_NOT_READY);
     }
     for error in [
+        LatentError::CodedChannels { found: 2, problem: "the model has fewer" },
         LatentError::Corrupt { channel: 0, row: 0, column: 0 },
+        LatentError::Level { value: 32, index: 0 },
         LatentError::Shape { problem: "length".to_owned() },
         LatentError::SymbolRange { value: 40_000, index: 0 },
         LatentError::TooLarge { symbols: 9, limit: 8 },

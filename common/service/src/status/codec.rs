@@ -117,10 +117,15 @@ fn inference(error: &InferenceError) -> Classified {
 
 fn latent(error: &LatentError) -> Classified {
     match error {
-        LatentError::ChannelMismatch { .. } | LatentError::Tables { .. } | LatentError::Step { .. } => {
-            not_ready(error)
-        }
-        LatentError::Corrupt { .. }
+        LatentError::BaseStep { .. }
+        | LatentError::ChannelMismatch { .. }
+        | LatentError::DeadZone
+        | LatentError::Step { .. }
+        | LatentError::Tables { .. }
+        | LatentError::TablesKind { .. } => not_ready(error),
+        LatentError::CodedChannels { .. }
+        | LatentError::Corrupt { .. }
+        | LatentError::Level { .. }
         | LatentError::Shape { .. }
         | LatentError::SymbolRange { .. }
         | LatentError::TooLarge { .. }

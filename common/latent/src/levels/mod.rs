@@ -1,0 +1,10 @@
+//! Latents with block levels: their quantiser, their context model, their coder.
+
+mod coder;
+mod context;
+mod knob;
+mod quantiser;
+
+pub use coder::{decode_levels, encode_levels};
+pub use knob::Knob;
+pub use quantiser::{LevelQuantiser, MAX_LEVEL, dequantise_levels, quantise_levels};
