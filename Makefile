@@ -9,8 +9,10 @@ WORK ?= training/work
 MODELS ?= models
 THREADS ?=
 ONLY ?=
+FAMILY ?= rd
+MINUTES ?=
 
-.PHONY: help cli-docs evaluate evaluate-figures evaluate-cipher evaluate-surrogate evaluate-timing evaluate-denoising test-evaluation demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock evaluation-lock clean check-monitoring python-stubs python-lock release release-check two-sites
+.PHONY: help cli-docs evaluate evaluate-rd-docs evaluate-compressai evaluate-compressai-train evaluation-compressai-lock evaluate-figures evaluate-cipher evaluate-surrogate evaluate-timing evaluate-denoising test-evaluation demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock evaluation-lock clean check-monitoring python-stubs python-lock release release-check two-sites
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -51,9 +53,21 @@ evaluate-quick: setup evaluation/.venv/ready ## SSIM, MSE and bits per pixel thr
 compare-quick: evaluation/.venv/ready ## Bytes of today's codecs at the SSIM of the last evaluate-quick (same DATA=DIR)
 	cd evaluation && .venv/bin/python -m latentwire_evaluation.peers --data "$(abspath $(DATA))"
 
-evaluate: setup evaluation/.venv/ready ## Both papers and today's codecs: every table and figure into evaluation/report/report.{html,md,json} (DATA=DIR [ONLY=section,section])
+evaluate: setup evaluation/.venv/ready ## Both papers and today's codecs: every table and figure into evaluation/report/report.{html,md,json} (DATA=DIR [ONLY=section,section]); with MODELS=rd the rd family against the codecs, into rd.{html,md,json}
 	cargo build --quiet --profile ci --locked -p sender-svc -p receiver-svc -p latentwire-cli
-	cd evaluation && .venv/bin/python -m latentwire_evaluation.report --data "$(abspath $(DATA))" $(if $(ONLY),--only "$(ONLY)")
+ifeq ($(MODELS),rd)
+	cargo build --quiet --profile ci --locked -p latentwire-codec --example journey_cost
+endif
+	cd evaluation && .venv/bin/python -m latentwire_evaluation.report --data "$(abspath $(DATA))" $(if $(filter rd,$(MODELS)),--page rd --family "$(FAMILY)") $(if $(ONLY),--only "$(ONLY)")
+
+evaluate-rd-docs: evaluation/.venv/ready ## The tables of docs/MODELS.md and the plots docs/figures/rd-*.svg, out of the last evaluation/report/rd.json
+	cd evaluation && .venv/bin/python -m latentwire_evaluation.rd.fill
+
+evaluate-compressai: evaluation/compressai/.venv/ready ## The trained CompressAI baseline on the test pictures, for MODELS=rd to set beside the codecs (DATA=DIR)
+	cd evaluation && compressai/.venv/bin/python -W ignore -m latentwire_evaluation.compressai_baseline.points --data "$(abspath $(DATA))"
+
+evaluate-compressai-train: evaluation/compressai/.venv/ready ## CompressAI's mean-scale hyperprior on the openly licensed training pictures, one core (DATA=DIR [MINUTES=5 a modality]); resumes
+	cd evaluation && nice -n 19 compressai/.venv/bin/python -W ignore -m latentwire_evaluation.compressai_baseline.train --data "$(abspath $(DATA))" $(if $(MINUTES),--minutes "$(MINUTES)")
 
 evaluate-figures: evaluation/.venv/ready ## The README's plots, docs/figures, out of the last whole report
 	cd evaluation && .venv/bin/python -m latentwire_evaluation.figures
@@ -119,6 +133,17 @@ evaluation-lock: ## Resolve evaluation/requirements.txt again into evaluation/re
 	evaluation/.venv-lock/bin/pip install --quiet --disable-pip-version-check pip-tools==7.6.2
 	cd evaluation && env -u PIP_FIND_LINKS .venv-lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-options --no-header -o requirements.lock requirements.txt
 	rm -rf evaluation/.venv-lock
+
+evaluation-compressai-lock: ## Resolve evaluation/compressai/requirements.txt again into its requirements.lock, hashes included
+	$(PYTHON) -m venv evaluation/compressai/.venv-lock
+	evaluation/compressai/.venv-lock/bin/pip install --quiet --disable-pip-version-check pip-tools==7.6.2
+	cd evaluation/compressai && env -u PIP_FIND_LINKS .venv-lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-options --no-header -o requirements.lock requirements.txt
+	rm -rf evaluation/compressai/.venv-lock
+
+evaluation/compressai/.venv/ready: evaluation/compressai/requirements.lock
+	$(PYTHON) -m venv evaluation/compressai/.venv
+	evaluation/compressai/.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r evaluation/compressai/requirements.lock
+	@touch $@
 
 evaluation/.venv/ready: evaluation/requirements.lock
 	$(PYTHON) -m venv evaluation/.venv

@@ -23,3 +23,12 @@ def mean_square_error(original: np.ndarray, received: np.ndarray, span: float = 
 
 def bits_per_pixel(size: int, picture: np.ndarray) -> float:
     return 8 * size / (picture.shape[0] * picture.shape[1])
+
+
+def padme(size: int) -> int:
+    """What so many bytes are padded to before they are sealed (Padmé, docs/PROTOCOL.md): at most 12 % more."""
+    if size < 2:
+        return size
+    exponent = size.bit_length() - 1
+    mask = (1 << exponent - exponent.bit_length()) - 1
+    return (size + mask) & ~mask

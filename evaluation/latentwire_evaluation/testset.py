@@ -18,6 +18,8 @@ MODELS = {"fundus": "ae224-fundus", "chest": "ae224-chest", "brain": "ae224-brai
 KINDS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 # SSIM looks through windows of 7 pixels, and the product sends what has a side below 16 as its own bytes.
 LEAST_SIDE = 16
+# JPEG leaves blocks of 8x8 behind which transform codecs of the same grid would find again: scaled, they are gone.
+SCALE = 0.7
 # Pictures of one modality that a section shows, or takes shown ones from, at most.
 SHOWN = 7
 
@@ -51,6 +53,17 @@ def read(path: Path) -> np.ndarray:
     if values.min() == values.max():
         raise Unusable("a single value throughout: there is nothing to code, and the product sends it exact")
     return values
+
+
+def scaled(pixels: np.ndarray) -> np.ndarray:
+    """By SCALE (Lanczos), no side below LEAST_SIDE."""
+    height, width = (max(round(side * SCALE), LEAST_SIDE) for side in pixels.shape[:2])
+    return np.ascontiguousarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def source_of(path: Path) -> str:
+    """Where a picture comes from: its file's name up to the first underscore."""
+    return path.stem.split("_")[0]
 
 
 def files(folder: Path) -> list[Path]:
@@ -106,6 +119,12 @@ def only_open_is_shown(data: Path) -> bool:
     allowed = may_be_shown(data)
     found = [files(data / folder / "test") for folder in FOLDERS.values()]
     return all(sum(map(allowed, paths)) >= min(SHOWN, len(paths)) for paths in found)
+
+
+def trained_sources(data: Path, folder: str) -> frozenset[str] | None:
+    """The sources of the openly licensed training pictures of a modality's folder; None where OPEN.tsv does not say."""
+    names = _open_names(data.resolve())
+    return frozenset(source_of(Path(name)) for name in names if name.startswith(f"{folder}/train/")) if names else None
 
 
 @functools.cache

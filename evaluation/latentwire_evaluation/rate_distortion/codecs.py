@@ -74,9 +74,9 @@ CODECS = (
 )  # fmt: skip
 
 
-def once(codec: Codec, pixels: np.ndarray, setting: float) -> tuple[int, np.ndarray, float, float]:
-    """Bytes, what comes back in the shape that was sent, milliseconds to encode and to decode (the second of two runs)."""
-    for _ in range(2):
+def once(codec: Codec, pixels: np.ndarray, setting: float, runs: int = 2) -> tuple[int, np.ndarray, float, float]:
+    """Bytes, what comes back in the shape that was sent, milliseconds to encode and to decode (the last of so many runs)."""
+    for _ in range(runs):
         begun = time.perf_counter()
         data = codec.encode(pixels, setting)
         encoded = time.perf_counter()

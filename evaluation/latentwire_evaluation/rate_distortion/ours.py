@@ -30,12 +30,7 @@ def plan(context: Context, modality: str) -> list[tuple[str, int]]:
 def once(services: Services, folder: Path, pixels: np.ndarray, model: str, step: int, modality: str | None = None) -> dict[str, float]:
     """There and back. `encode_ms` is the encoder net and the entropy coder, `decode_ms` what the receiver takes to rebuild the file,
     `check_ms` what the sender takes besides, most of it to decode and measure before it sends."""
-    sent, received = folder / "sent.png", folder / "received.png"
-    Image.fromarray(pixels).save(sent)
-    line = services.send_latent(sent, modality, "--model", model, "--quality-step", str(step))
-    decode_ms = services.get(line["transfer_id"], received)["decode_ms"]
-    with Image.open(received) as image:
-        back = np.asarray(image)
+    line, back, decode_ms = there_and_back(services, folder, pixels, model, step, modality)
     taken = line["timings_ms"]
     return {
         "bpp": bits_per_pixel(line["coded_bytes"], pixels),
@@ -44,3 +39,14 @@ def once(services: Services, folder: Path, pixels: np.ndarray, model: str, step:
         "decode_ms": decode_ms,
         "check_ms": taken["prepare"],
     }
+
+
+def there_and_back(services: Services, folder: Path, pixels: np.ndarray, model: str, step: int, modality: str | None = None) -> tuple[dict, np.ndarray, float]:
+    """Sent as PNG, marked whatever its fidelity, and fetched: the sender's JSON line, the pixels that came back, the milliseconds that
+    the receiver took to rebuild the file."""
+    sent, received = folder / "sent.png", folder / "received.png"
+    Image.fromarray(pixels).save(sent)
+    line = services.send_latent(sent, modality, "--model", model, "--quality-step", str(step))
+    decode_ms = services.get(line["transfer_id"], received)["decode_ms"]
+    with Image.open(received) as image:
+        return line, np.asarray(image), decode_ms

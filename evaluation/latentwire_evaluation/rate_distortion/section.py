@@ -7,20 +7,17 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ..report.context import Context
 from ..report.page import Page, number, table
 from ..services import NotDelivered
-from ..testset import FOLDERS, MODELS, spread, usable
+from ..testset import FOLDERS, MODELS, SCALE, scaled, spread, usable
 from . import draw, ours
 from .codecs import CODECS, once
 from .equal import bpp_at, mean_ratio, reached
 from ..measure import bits_per_pixel, fidelity
 
 PICTURES = 10
-# JPEG leaves blocks of 8x8 behind which transform codecs of the same grid would find again: scaled, they are gone.
-SCALE = 0.7
 # Ratios this near to 1 are called level.
 LEVEL = 0.03
 GOALS = (("ssim", 0.95, "SSIM 0.95"), ("psnr_db", 40.0, "40 dB"))
@@ -75,11 +72,6 @@ def measure(context: Context, modality: str, index: int) -> list[dict]:
                 context.left_out(path, str(error))
             context.tick((index + (number_ + 1) / len(chosen)) / len(FOLDERS))
     return rows
-
-
-def scaled(pixels: np.ndarray) -> np.ndarray:
-    height, width = (max(round(side * SCALE), 16) for side in pixels.shape[:2])
-    return np.ascontiguousarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def of_picture(context: Context, folder: Path, modality: str, name: str, pixels: np.ndarray) -> list[dict]:

@@ -1,6 +1,6 @@
 """The program behind `make evaluate`.
 
-    python -m latentwire_evaluation.report --data DIR --binaries DIR [--only NAME,NAME] [--name STEM] [--report DIR]
+    python -m latentwire_evaluation.report --data DIR --binaries DIR [--page rd] [--only NAME,NAME] [--name STEM] [--report DIR]
 
 With `--only` the files are report-NAME.{html,md,json}, so that a whole report stays as it is. Exit code 1: nothing could be measured.
 """
@@ -24,7 +24,7 @@ from ..services import ROOT, Services
 from . import html, machine
 from .context import Context
 from .page import Done, Section, compose
-from .sections import SECTIONS
+from .sections import PAGES
 
 
 def main() -> None:
@@ -33,16 +33,21 @@ def main() -> None:
     parser.add_argument("--binaries", type=Path, default=ROOT / "target/ci")
     parser.add_argument("--models", type=Path, default=ROOT / "models")
     parser.add_argument("--report", type=Path, default=ROOT / "evaluation/report")
-    parser.add_argument("--only", default="", help="names of sections, with commas between: " + ", ".join(s.name for s in SECTIONS))
+    parser.add_argument("--page", choices=list(PAGES), default="papers", help="which page: both papers and today's codecs, or the rd family")
+    parser.add_argument("--only", default="", help="names of sections, with commas between: " + ", ".join(s.name for page in PAGES.values() for s in page))
     parser.add_argument("--name", default="", help="name of the files, without ending")
+    parser.add_argument("--family", default="rd", help="of the rd page: the models FAMILY-fundus, FAMILY-chest, FAMILY-brain")
+    parser.add_argument("--pictures", type=int, default=0, help="of the rd page: at most so many pictures of a modality, for a quick look")
     arguments = parser.parse_args()
-    chosen = pick(arguments.only)
+    chosen = pick(arguments.only, arguments.page)
     check_data(arguments.data)
-    stem = arguments.name or ("-".join(["report", *(section.name for section in chosen)]) if arguments.only else "report")
+    whole = {"papers": "report", "rd": "rd"}[arguments.page]
+    stem = arguments.name or ("-".join([whole, *(section.name for section in chosen)]) if arguments.only else whole)
     arguments.report.mkdir(parents=True, exist_ok=True)
     context = Context(
         arguments.data.resolve(), arguments.models.resolve(), arguments.report.resolve(),
         lambda: Services(arguments.binaries, arguments.models, threads=1, tap=True, research=True),
+        arguments.family, arguments.pictures, arguments.binaries.resolve(),
     )  # fmt: skip
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without it
@@ -50,7 +55,7 @@ def main() -> None:
         done = run(chosen, context)
     finally:
         context.stop()
-    write(done, context, machine.describe(arguments.binaries), stem)
+    write(done, context, machine.describe(arguments.binaries), stem, arguments.page)
     for one in done:
         print(f"{one.section.name:18}{one.seconds:7.0f} s {one.cpu_seconds:7.0f} s of processor time")
     print(f"wrote {', '.join(str(arguments.report / f'{stem}.{kind}') for kind in ('html', 'md', 'json'))}")
@@ -60,11 +65,13 @@ def main() -> None:
         raise SystemExit("nothing could be measured; why stands above and in the report")
 
 
-def pick(only: str) -> list[Section]:
+def pick(only: str, page: str = "papers") -> list[Section]:
+    """The sections of a page, or those that are named, of whichever page."""
     names = [name.strip() for name in only.split(",") if name.strip()]
-    if unknown := [name for name in names if name not in {section.name for section in SECTIONS}]:
-        raise SystemExit(f"no section {', '.join(unknown)}; there are {', '.join(section.name for section in SECTIONS)}")
-    return [section for section in SECTIONS if not names or section.name in names]
+    every = [section for sections in PAGES.values() for section in sections]
+    if unknown := [name for name in names if name not in {section.name for section in every}]:
+        raise SystemExit(f"no section {', '.join(unknown)}; there are {', '.join(section.name for section in every)}")
+    return [section for section in every if section.name in names] if names else list(PAGES[page])
 
 
 def check_data(data: Path) -> None:
@@ -108,24 +115,26 @@ def cpu_seconds(context: Context) -> float:
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime + context.services_cpu_seconds()
 
 
-HEAD = """# Latentwire: both papers, and today's codecs beside them
+TITLES = {"papers": "both papers, and today's codecs beside them", "rd": "the rd family against the codecs that a PACS has"}
+HEAD = """# Latentwire: {title}
 
 {when}. {product}, commit `{commit}`. {machine}, {processor}, {cores} cores, {memory_gib} GiB, {system}; Python {python}, {packages}.
 Codecs: {codecs}. Everything here was computed in that run through the real services, except what is labelled a *training log* or
 *as printed in the paper*. Milliseconds are this machine's; ratios mean something elsewhere too. Fidelity figures are no evidence of diagnostic adequacy.
 
-**A** is Alslman et al. 2022 (autoencoder and AES), **B** is Alqahtani 2024 (autoencoder and a chaos cipher). How each was read where it
-can be read in more than one way: docs/PAPERS.md; what each part of this page means: docs/EVALUATION.md.
+{about}What each part of this page means: docs/EVALUATION.md.
 {shown}
 """
+PAPERS = """**A** is Alslman et al. 2022 (autoencoder and AES), **B** is Alqahtani 2024 (autoencoder and a chaos cipher). How each was read where it
+can be read in more than one way: docs/PAPERS.md. """
 
 
-def write(done: list[Done], context: Context, about: dict, stem: str) -> None:
+def write(done: list[Done], context: Context, about: dict, stem: str, page: str = "papers") -> None:
     packages = ", ".join(f"{name} {number}" for name, number in about["packages"].items())
     codecs = ", ".join(f"{codec} by {library}" for codec, library in about["codecs"].items())
     open_only = testset.only_open_is_shown(context.data)
     warning = "" if open_only else "\n**Do not publish this page before you know the licences of the pictures that it shows**: no OPEN.tsv names enough of them.\n"
-    fields = {**about, "packages": packages, "codecs": codecs, "shown": warning}
+    fields = {**about, "packages": packages, "codecs": codecs, "shown": warning, "title": TITLES[page], "about": PAPERS if page == "papers" else ""}
     text = compose(HEAD.format(when=datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"), **fields), done, context.problems, data_hint="…")
     figures: dict[str, object] = {"machine": about, "shows_open_pictures_only": open_only}
     for one in done:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..services import Services
+from ..services import ROOT, Services
 
 
 def how_to_build(model: str) -> str:
@@ -24,6 +24,11 @@ class Context:
     report: Path
     # Starts them; only sections that send need them, and they are started once.
     start: Callable[[], Services]
+    # The model family that the rd sections measure, and at most so many pictures of a modality there (all where 0).
+    family: str = "rd"
+    pictures: int = 0
+    # Where the product's programs lie.
+    binaries: Path = ROOT / "target/ci"
     # Called with what part of a section is done, 0..1.
     tick: Callable[[float], None] = lambda share: None
     # What could not be used or went wrong, and why; the run goes on.
@@ -70,6 +75,12 @@ class Context:
         if self._ids is None:
             self._ids = self.services.model_ids()
         return name in self._ids
+
+    def family_models(self, modality: str) -> list[str]:
+        """The family's models of a modality that the services have: the model itself, then its other tiers, `FAMILY-MODALITY-…`."""
+        name = f"{self.family}-{modality}"
+        found = [name, *sorted(path.name for path in self.models.glob(f"{name}-*"))]
+        return [one for one in found if self.servable(one)]
 
     def model(self, name: str) -> Path | None:
         """Folder of a model; of a research model where it has been trained, else None."""

@@ -8,9 +8,14 @@ from ..paper_a import as_printed, denoising, journey_pictures, surrogate, timing
 from ..paper_b import autoencoder, cipher
 from ..rate_distortion import dicom
 from ..rate_distortion import section as rate_distortion
+from ..rd import floors as rd_floors
+from ..rd import gate as rd_gate
+from ..rd import noise as rd_noise
+from ..rd import speed as rd_speed
 from .page import Section
 
 _A, _B, _OURS = "Paper A: autoencoder and AES", "Paper B: autoencoder and a chaos cipher", "Ours, and today's codecs"
+_RD = "The rd family against the codecs that a PACS has"
 _IN = "latentwire_evaluation/"
 
 SECTIONS = (
@@ -26,3 +31,14 @@ SECTIONS = (
     Section("b-cipher", _B, "Tables 2 to 6, Figures 5 and 6, and attacks", _IN + "paper_b/cipher.py", 12, cipher.run),
     Section("b-autoencoder", _B, "The autoencoder: Table 1, Figure 3, 256 numbers", _IN + "paper_b/autoencoder.py", 18, autoencoder.run),
 )
+
+# `make evaluate MODELS=rd`: a page of their own.
+RD_SECTIONS = (
+    Section("rd-gate", _RD, "Bytes at equal quality, and the gate", _IN + "rd/gate.py", 420, rd_gate.run),
+    Section("rd-noise", _RD, "Under paper A's four noises", _IN + "rd/noise.py", 200, rd_noise.run),
+    Section("rd-floors", _RD, "The product at three floors", _IN + "rd/floors.py", 160, rd_floors.run),
+    Section("rd-speed", _RD, "Speed on one core", _IN + "rd/speed.py", 40, rd_speed.run),
+)
+
+# What the page is made of, by what the command line calls it.
+PAGES = {"papers": SECTIONS, "rd": RD_SECTIONS}
