@@ -128,6 +128,18 @@ examples/python/.venv/ready: examples/python/requirements-dev.txt
 	examples/python/.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r examples/python/requirements-dev.txt
 	@touch $@
 
+.PHONY: interop-lock
+interop-lock: ## Resolve tests/interop/requirements.in again into requirements.txt, hashes included
+	$(PYTHON) -m venv tests/interop/.venv-lock
+	tests/interop/.venv-lock/bin/pip install --quiet --disable-pip-version-check pip-tools==7.6.2
+	cd tests/interop && env -u PIP_FIND_LINKS .venv-lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-options --no-header -o requirements.txt requirements.in
+	rm -rf tests/interop/.venv-lock
+
+tests/interop/.venv/ready: tests/interop/requirements.txt
+	$(PYTHON) -m venv tests/interop/.venv
+	tests/interop/.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/interop/requirements.txt
+	@touch $@
+
 evaluation-lock: ## Resolve evaluation/requirements.txt again into evaluation/requirements.lock, hashes included
 	$(PYTHON) -m venv evaluation/.venv-lock
 	evaluation/.venv-lock/bin/pip install --quiet --disable-pip-version-check pip-tools==7.6.2

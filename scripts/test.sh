@@ -38,6 +38,10 @@ step "python example"
 make --no-print-directory examples/python/.venv/ready
 cargo test --workspace --locked --test python_example -- --ignored
 
+step "interoperability: the peer in Python"
+make --no-print-directory tests/interop/.venv/ready
+cargo test --workspace --locked --test interop -- --ignored
+
 step "evaluation: its own tests"
 make --no-print-directory test-evaluation
 
