@@ -128,6 +128,18 @@ examples/python/.venv/ready: examples/python/requirements-dev.txt
 	examples/python/.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r examples/python/requirements-dev.txt
 	@touch $@
 
+.PHONY: fuzz deny sbom
+fuzz: ## Each fuzz target for a set time (SECONDS=60 [TARGET=name]); libFuzzer where a nightly toolchain is there
+	@SECONDS_EACH=$(or $(filter-out 0,$(SECONDS)),60) scripts/fuzz.sh $(TARGET)
+
+deny: ## Licences, bans and sources of every crate; advisories where the database can be reached (builds cargo-deny once)
+	@scripts/deny.sh
+
+sbom: setup ## Bill of materials of the programs, CycloneDX, in target/sbom.cdx.json
+	@mkdir -p target
+	@scripts/sbom.py -o target/sbom.cdx.json
+	@echo target/sbom.cdx.json
+
 .PHONY: interop-lock
 interop-lock: ## Resolve tests/interop/requirements.in again into requirements.txt, hashes included
 	$(PYTHON) -m venv tests/interop/.venv-lock

@@ -11,7 +11,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use latentwire_tests::binaries::repository;
 
 /// Which of our crates each may depend on, besides for its tests. `latentwire-tests` may use all.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("latentwire-proto", &[]),
     ("latentwire-imaging", &[]),
     ("latentwire-model", &[]),
@@ -41,6 +41,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("receiver-svc", SERVICES_USE),
     ("pacs-gateway", &["latentwire-imaging", "latentwire-proto", "latentwire-service"]),
     ("latentwire-cli", &["latentwire-codec", "latentwire-proto", "latentwire-service"]),
+    ("latentwire-fuzz", &["latentwire-codec", "latentwire-latent", "latentwire-proto", "latentwire-sealing"]),
 ];
 
 const SERVICES_USE: &[&str] =
