@@ -6,7 +6,10 @@
 
 mod support;
 
-use latentwire_latent::{QuantisedLatent, Tables, decode, dequantise, encode, quantise};
+use latentwire_latent::{
+    Knob, LevelQuantiser, QuantisedLatent, Tables, decode, decode_levels, dequantise, dequantise_levels,
+    encode, encode_levels, quantise,
+};
 use support::{Channel, smooth, write};
 
 /// Tables made of integers alone, with each feature in use: two channels, biases, taps, bins, escapes.
@@ -68,4 +71,46 @@ fn the_bits_of_quantised_values() {
     assert_eq!(q.values, [1, -1, 1, 12, 1029, -8333]);
     let bits: Vec<_> = dequantise(&q, &[0.1, 0.012]).unwrap().iter().map(|value| value.to_bits()).collect();
     assert_eq!(bits, [1036831949, 3184315597, 1036831949, 1041462460, 1095078249, 3267886580]);
+}
+
+/// Written by `make_frozen.py` from docs/BITSTREAM.md, without this code.
+const LEVEL_TABLES: &str = include_str!("../../codec/tests/frozen/levels.tables");
+const LEVEL_TILES: &str = include_str!("../../codec/tests/frozen/levels.tiles");
+const LEVEL_SYMBOLS: &str = include_str!("../../codec/tests/frozen/levels.symbols");
+const LEVEL_STEPS: [u32; 12] = [1, 81_920, 79_003, 40_000, 20_000, 9_000, 5_000, 2_560, 1_800, 700, 300, 255];
+
+fn unhex(hex: &str) -> Vec<u8> {
+    let digits: String = hex.split_whitespace().collect();
+    (0..digits.len() / 2).map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).unwrap()).collect()
+}
+
+#[test]
+fn the_bytes_of_tiles_with_block_levels() {
+    let tables = Tables::parse(&unhex(LEVEL_TABLES)).unwrap();
+    assert!(tables.has_levels() && tables.channels() == 12);
+    assert_eq!(LEVEL_TILES.lines().count(), 3);
+    for (tile, symbols) in LEVEL_TILES.lines().zip(LEVEL_SYMBOLS.lines()) {
+        let fields: Vec<&str> = tile.split(' ').collect();
+        let [knob, height, width] = [0, 1, 2].map(|field| fields[field].parse::<i32>().unwrap());
+        let (height, width) = (height as u32, width as u32);
+        let quantiser = LevelQuantiser::new(&LEVEL_STEPS, Knob::new(knob).unwrap()).unwrap();
+        let values = symbols.split(' ').map(|value| value.parse().unwrap()).collect();
+        let latent = QuantisedLatent { channels: 12, height, width, values };
+        let bytes = unhex(fields[3]);
+        assert_eq!(encode_levels(&tables, &latent, &quantiser).unwrap(), bytes);
+        assert_eq!(decode_levels(&tables, height, width, &bytes, &quantiser).unwrap(), latent);
+    }
+}
+
+#[test]
+fn the_bits_of_dequantised_levels() {
+    let quantiser = LevelQuantiser::new(&[1, 81_920, 79_003], Knob::new(-21).unwrap()).unwrap();
+    let latent = QuantisedLatent {
+        channels: 3,
+        height: 1,
+        width: 3,
+        values: vec![0, 7, 31, 3, -2, 1, -250, 4, 32_767],
+    };
+    let values = dequantise_levels(&latent, &quantiser).unwrap();
+    assert_eq!(values, [-21.0, 7.0, 103.0, 384.0, -866.0, 27_735.0, -31_000.0, 1_668.0, 32_767.0]);
 }
