@@ -24,6 +24,8 @@ import torch
 
 from . import export, hd512_config, hd512_run
 from . import start as start_module
+from .rd import config as rd_config
+from .rd import run as rd_run
 from .config import Config, Data, find
 from .config import read as read_config
 from .printed import PrintedTrainer, with_steps
@@ -175,9 +177,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="processor threads (default: all)")
     arguments = parser.parse_args(argv)
     path = find(arguments.model)
-    other = hd512_run if hd512_config.is_hd512(path) else None
-    config = hd512_config.read(path) if other else read_config(path, steps=arguments.steps)
-    if other and arguments.steps is not None:
+    other = hd512_run if hd512_config.is_hd512(path) else rd_run if rd_config.is_rd(path) else None
+    if other is rd_run:
+        config = rd_config.read(path, steps=arguments.steps)
+    else:
+        config = hd512_config.read(path) if other else read_config(path, steps=arguments.steps)
+    if other is hd512_run and arguments.steps is not None:
         raise SystemExit("STEPS= does not apply to hd512, which goes by epochs: set `schedule.epochs` of a configuration of your own")
     if not arguments.data:
         raise SystemExit(f"DATA= is missing: the folder that holds {', '.join(f'{folder}/train/' for folder in config.data.folders)} and {config.data.licence_list}")

@@ -1,0 +1,219 @@
+"""The two halves of an `rd` net as ONNX graphs of standard operators.
+
+The decoder is integer throughout, so that it gives the same bits on every processor: exact products of split integers for the linear
+synthesis (`MatMulInteger`: coefficients as 256 hi + lo, weights as 64 hi + lo), QDQ convolutions with 7-bit weights and 8-bit
+activations beside it, sums in int32, 1.0 being 2^25. ONNX Runtime has no quick ConvInteger and no DepthToSpace of int32: 1x1 layers
+with int32 outputs are products of matrices, and what moves int32 to its place is Reshape and Transpose.
+The encoder is float32: the receiver does not depend on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from ..graphs import IR_VERSION, OPSET, Graph, Weights
+from .levels import BLOCK, C2, LARGEST, PER_OCTAVE, WINDOW
+from .net import CLAMP, OUTPUT_GAIN
+
+RANGE = 255.0
+UNITS = 4096  # coefficient units in the whole range of values
+GREY = UNITS / RANGE  # coefficient units in one of the net's
+OUTPUT_SHIFT = 25
+WEIGHT_BITS = 13  # of the linear synthesis, behind the point
+MOST_WEIGHT = 63
+INPUT_SCALE = 1 / 16  # of the branch's 8-bit copy of the latent
+PICTURE_SCALE = RANGE / 256 / 32  # of its copy of the linear picture: steps of 1/256 of the range
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Largest activations (a high percentile) after each layer of the decoder's branch."""
+
+    coarse1: float
+    coarse2: float
+    up: np.ndarray  # of each channel
+    fine1: float
+    fine2: float
+
+
+def split_weights(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """(hi, lo, largest rounding error) of weights as (64 hi + lo) / 2^13, both int8 in -64..63. Raises where a weight is too large."""
+    whole = np.rint(weight * 2**WEIGHT_BITS).astype(np.int64)
+    hi = (whole + 32) >> 6
+    lo = whole - 64 * hi
+    if np.abs(hi).max() > MOST_WEIGHT:
+        raise ValueError(f"a weight of {np.abs(weight).max():.3f} in the linear synthesis: the integer form holds up to {64 * 63 / 2**WEIGHT_BITS:.3f}")
+    return hi.astype(np.int8), lo.astype(np.int8), float(np.abs(weight - whole / 2**WEIGHT_BITS).max())
+
+
+class IntegerGraph(Graph):
+    def integers(self, name: str, values) -> str:
+        return self.constant(name, np.asarray(values, np.int64))
+
+    def product(self, x: str, name: str, weight: np.ndarray, zero: int) -> str:
+        """uint8 [.., n] times int8 [n, m], exact in int32."""
+        z = self.constant(f"{name}.zero", np.array(zero, np.uint8))
+        return self.node("MatMulInteger", [x, self.constant(f"{name}.weight", weight), z])
+
+    def times(self, x: str, name: str, factor) -> str:
+        return self.node("Mul", [x, self.constant(name, np.asarray(factor, np.int32))])
+
+    def to_uint8(self, x: str, name: str, scale: float, zero: int) -> str:
+        s = self.constant(f"{name}.scale", np.array(scale, np.float32))
+        z = self.constant(f"{name}.zero", np.array(zero, np.uint8))
+        return self.node("QuantizeLinear", [x, s, z])
+
+    def to_float(self, x: str, name: str, scale: float, zero: int) -> str:
+        s = self.constant(f"{name}.from.scale", np.array(scale, np.float32))
+        z = self.constant(f"{name}.from.zero", np.array(zero, np.uint8))
+        return self.node("DequantizeLinear", [x, s, z])
+
+
+def decoder(w: Weights, ranges: Ranges, planes: int) -> onnx.ModelProto:
+    g = IntegerGraph()
+    channels = w["linear.weight"].shape[1]
+    size = planes * 64
+    # The picture's shape: [1, C, h, w] -> h, w.
+    shape = g.node("Shape", ["latent"])
+    sides = g.node("Slice", [shape, g.integers("two", [2]), g.integers("four", [4])])
+    h = g.node("Slice", [sides, g.integers("zero", [0]), g.integers("one", [1])])
+    wd = g.node("Slice", [sides, g.integers("one.", [1]), g.integers("two.", [2])])
+    # Linear synthesis of 16x16 blocks, exact.
+    k = g.node("Slice", ["latent", g.integers("k.start", [1]), g.integers("k.end", [channels + 1]), g.integers("k.axis", [1])])
+    k = g.node("Transpose", [k], perm=[0, 2, 3, 1])
+    hi = g.node("Floor", [g.node("Mul", [k, g.constant("1/256", np.array(1 / 256, np.float32))])])
+    lo = g.node("Sub", [k, g.node("Mul", [hi, g.constant("256", np.array(256, np.float32))])])
+    hi = g.node("Cast", [g.node("Add", [hi, g.constant("128", np.array(128, np.float32))])], to=TensorProto.UINT8)
+    lo = g.node("Cast", [lo], to=TensorProto.UINT8)
+    # Columns as (y/8, x/8, plane, y%8, x%8); the trained layer's are (plane, y%8, x%8, y/8, x/8).
+    linear = w["linear.weight"][:, :, 0, 0].reshape(size, 2, 2, channels).transpose(3, 1, 2, 0).reshape(channels, 4 * size)
+    w_hi, w_lo, _ = split_weights(linear)
+    total = None
+    for x, x_name, factor, zero in ((hi, "hi", 256, 128), (lo, "lo", 1, 0)):
+        for part, w_name, w_factor in ((w_hi, "hi", 64), (w_lo, "lo", 1)):
+            y = g.product(x, f"linear.{x_name}.{w_name}", part, zero)
+            if factor * w_factor > 1:
+                y = g.times(y, f"linear.{x_name}.{w_name}.factor", factor * w_factor)
+            total = y if total is None else g.node("Add", [total, y])
+    blocks = g.node("Concat", [h, wd, g.integers("blocks", [2, 2, size])], axis=0)
+    eighths = g.node("Concat", [g.integers("batch", [1]), g.node("Mul", [h, g.integers("x2", [2])]), g.node("Mul", [wd, g.integers("x2.", [2])]), g.integers("size", [size])], axis=0)
+    total = g.node("Transpose", [g.node("Reshape", [total, blocks])], perm=[0, 2, 1, 3, 4])
+    linear_picture = g.node("Reshape", [total, eighths])  # int32 [1, 2h, 2w, 64 P], the middle of the range being 0
+    # The branch: 8-bit copies of latent and linear picture, 7-bit weights.
+    scale = np.concatenate([[INPUT_SCALE], INPUT_SCALE / w["unit"].reshape(-1)]).astype(np.float32)
+    x = g.node("Mul", ["latent", g.constant("latent.scale", scale.reshape(1, -1, 1, 1))])
+    x = g.to_float(g.to_uint8(x, "latent8", INPUT_SCALE, 128), "latent8", INPUT_SCALE, 128)
+    first = w["coarse1.weight"][:, np.r_[channels, :channels]].copy()  # octaves come first in the latent, last in training
+    first[:, 1:] *= UNITS / 16 / RANGE  # a unit of 2^n values is seen as 2^n of 1/256 of the range
+    first_out = g.quantise(g.node("Relu", [g.conv_int8(x, "coarse1", first, w["coarse1.bias"], INPUT_SCALE)]), "coarse1.out", ranges.coarse1 / 255, 0)
+    # What stands side by side shares one scale: a ReLU lets the second layer be scaled to the first one's range.
+    level = ranges.coarse1 / ranges.coarse2
+    x = g.node("Relu", [g.conv_int8(first_out, "coarse2", w["coarse2.weight"] * level, w["coarse2.bias"] * level, ranges.coarse1 / 255)])
+    x = g.quantise(x, "coarse2.out", ranges.coarse1 / 255, 0)
+    x = g.node("Concat", [first_out, x], axis=1)
+    up_weight = w["up.weight"].copy()
+    up_weight[:, up_weight.shape[1] // 2 :] /= level
+    # `up` shares its scale and zero point with the copy of the picture beside it; a ReLU lets each channel be scaled freely.
+    up_scale = (127 * PICTURE_SCALE) / np.maximum(ranges.up, 1e-3)
+    by_output = np.repeat(up_scale, 4)
+    x = g.node("Relu", [g.conv_int8(x, "up", up_weight * by_output[:, None, None, None], w["up.bias"] * by_output, ranges.coarse1 / 255)])
+    x = g.node("DepthToSpace", [g.to_uint8(x, "up.out", PICTURE_SCALE, 128)], blocksize=2, mode="CRD")
+    copy = g.node("Cast", [linear_picture], to=TensorProto.FLOAT)
+    copy = g.node("Mul", [copy, g.constant("picture.scale", np.array(PICTURE_SCALE * 2.0 ** (8 - OUTPUT_SHIFT), np.float32))])
+    copy = g.node("Transpose", [g.to_uint8(copy, "picture8", PICTURE_SCALE, 128)], perm=[0, 3, 1, 2])
+    x = g.to_float(g.node("Concat", [x, copy], axis=1), "fine.in", PICTURE_SCALE, 128)
+    fine1 = w["fine1.weight"].copy()
+    fine1[:, : up_scale.size] /= up_scale[None, :, None, None]
+    x = g.node("Relu", [g.conv_int8(x, "fine1", fine1, w["fine1.bias"], PICTURE_SCALE)])
+    fine1_out = g.to_uint8(x, "fine1.out", ranges.fine1 / 255, 0)
+    x = g.to_float(fine1_out, "fine1.out", ranges.fine1 / 255, 0)
+    x = g.node("Relu", [g.conv_int8(x, "fine2", w["fine2.weight"], w["fine2.bias"], ranges.fine1 / 255)])
+    fine2_out = g.to_uint8(x, "fine2.out", ranges.fine2 / 255, 0)
+    # The last layer adds integer multiples of its int32 sums to the linear picture.
+    unit = OUTPUT_GAIN / RANGE * 2.0**OUTPUT_SHIFT
+    y = linear_picture
+    half = w["last.weight"].shape[1] // 2
+    for name, out, scale, part in (
+        ("last1", fine1_out, ranges.fine1 / 255, w["last.weight"][:, :half, 0, 0].T),
+        ("last2", fine2_out, ranges.fine2 / 255, w["last.weight"][:, half:, 0, 0].T),
+    ):
+        factor = np.maximum(np.ceil(np.abs(part).max(axis=0) / MOST_WEIGHT * scale * unit), 1)
+        weight = np.clip(np.rint(part * scale * unit / factor), -MOST_WEIGHT, MOST_WEIGHT).astype(np.int8)
+        z = g.product(g.node("Transpose", [out], perm=[0, 2, 3, 1]), name, weight, 0)
+        y = g.node("Add", [y, g.times(z, f"{name}.factor", factor.astype(np.int32))])
+    middle = np.rint(w["last.bias"] * unit) + 2.0 ** (OUTPUT_SHIFT - 1)
+    y = g.node("Add", [y, g.constant("last.bias", middle.astype(np.int32))])
+    pixels = g.node("Concat", [g.node("Mul", [h, g.integers("x2..", [2])]), g.node("Mul", [wd, g.integers("x2...", [2])]), g.integers("eight", [planes, 8, 8])], axis=0)
+    target = g.node("Concat", [g.integers("planes", [1, planes]), g.node("Mul", [sides, g.integers("x16", [BLOCK, BLOCK])])], axis=0)
+    y = g.node("Transpose", [g.node("Reshape", [y, pixels])], perm=[2, 0, 3, 1, 4])
+    g.node("Reshape", [y, target], "pixels")
+    return finished(g, "rd-decoder", ("latent", TensorProto.FLOAT, channels + 1), ("pixels", TensorProto.INT32, planes))
+
+
+def encoder(w: Weights, planes: int) -> onnx.ModelProto:
+    g = IntegerGraph()
+    channels = w["linear.weight"].shape[0]
+
+    def number(name: str, value: float) -> str:
+        return g.constant(name, np.array(value, np.float32))
+
+    x = g.node("Mul", ["pixels", number("range", RANGE)])
+    # Levels (levels.py).
+    padded = g.node("Pad", [x, g.integers("pads", [0, 0, 3, 3, 0, 0, 3, 3])], mode="edge")
+    pool = dict(kernel_shape=[WINDOW, WINDOW], strides=[1, 1])
+    mean = g.node("AveragePool", [padded], **pool)
+    variance = g.node("Sub", [g.node("AveragePool", [g.node("Mul", [padded, padded])], **pool), g.node("Mul", [mean, mean])])
+    variance = g.node("Max", [variance, number("none", 0)])
+    weight = g.node("Div", [number("C2", C2), g.node("Add", [g.node("Mul", [variance, number("two", 2)]), number("C2.", C2)])])
+    weight = g.node("AveragePool", [weight], kernel_shape=[BLOCK, BLOCK], strides=[BLOCK, BLOCK])
+    if planes > 1:
+        weight = g.node("ReduceMean", [weight], axes=[1], keepdims=1)
+    level = g.node("Mul", [g.node("Log", [weight]), number("quarters", -0.5 * PER_OCTAVE / np.log(2))])
+    level = g.node("Clip", [level, number("lowest", 0), number("highest", LARGEST)])
+    # Transforms.
+    x = g.node("Sub", [x, number("middle", RANGE / 2)])
+    def blocks(side: int) -> str:
+        """Space to depth, channel = (plane, row, column): ONNX's own puts the plane last."""
+        shape = g.node("Shape", ["pixels"])
+        sides = g.node("Div", [g.node("Slice", [shape, g.integers(f"{side}.two", [2]), g.integers(f"{side}.four", [4])]), g.integers(f"{side}.side", [side])])
+        h, wd = (g.node("Slice", [sides, g.integers(f"{side}.{i}", [i]), g.integers(f"{side}.{i}.", [i + 1])]) for i in (0, 1))
+        cut = g.node("Concat", [g.integers(f"{side}.planes", [planes]), h, g.integers(f"{side}.rows", [side]), wd, g.integers(f"{side}.columns", [side])], axis=0)
+        done = g.node("Concat", [g.integers(f"{side}.batch", [1, planes * side * side]), h, wd], axis=0)
+        return g.node("Reshape", [g.node("Transpose", [g.node("Reshape", [x, cut])], perm=[0, 2, 4, 1, 3]), done])
+
+    def convolved(name: str, y: str, **more) -> str:
+        pad = w[f"{name}.weight"].shape[2] // 2
+        inputs = [y, g.constant(f"{name}.weight", w[f"{name}.weight"].astype(np.float32))]
+        if f"{name}.bias" in w:
+            inputs.append(g.constant(f"{name}.bias", w[f"{name}.bias"].astype(np.float32)))
+        return g.node("Conv", inputs, kernel_shape=list(w[f"{name}.weight"].shape[2:]), pads=[pad] * 4, **more)
+
+    w = dict(w)
+    w["fine1.weight"] = w["fine1.weight"] / 32
+    w["linear.weight"] = w["linear.weight"] * GREY
+    w["last.weight"], w["last.bias"] = w["last.weight"].copy(), w["last.bias"].copy()
+    for name in ("last.weight", "last.bias"):
+        w[name][1:] *= OUTPUT_GAIN * GREY
+        w[name][0] *= 4
+    y = g.node("Relu", [convolved("fine1", blocks(8))])
+    y = g.node("Add", [y, g.node("Relu", [convolved("fine2", y)])])
+    y = g.node("Relu", [convolved("down", y, strides=[2, 2])])
+    y = g.node("Add", [y, g.node("Relu", [convolved("coarse", y)])])
+    y = convolved("last", y)
+    both = g.node("Concat", [level, convolved("linear", blocks(BLOCK))], axis=1)
+    g.node("Add", [both, y], "latent")
+    return finished(g, "rd-encoder", ("pixels", TensorProto.FLOAT, planes), ("latent", TensorProto.FLOAT, channels + 1))
+
+
+def finished(g: Graph, name: str, source: tuple[str, int, int], target: tuple[str, int, int]) -> onnx.ModelProto:
+    dims = {"pixels": ["height", "width"], "latent": ["latent_height", "latent_width"]}
+    source_info, target_info = (helper.make_tensor_value_info(n, kind, [1, c, *dims[n]]) for n, kind, c in (source, target))
+    graph = helper.make_graph(g.nodes, name, [source_info], [target_info], g.initialisers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="latentwire-training")
+    model.ir_version = IR_VERSION
+    onnx.checker.check_model(model)
+    return model

@@ -1,0 +1,74 @@
+"""From a folder of pictures to a model folder of the `rd` family: what `make train MODEL=rd-chest` runs.
+
+A checkpoint is written every `schedule.checkpoint_every` steps; the same command goes on from it. Where there is none but the model's
+folder holds `weights.npz` (the averaged weights of an earlier run), training begins with those: a clone goes on where its release ended.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..pictures import load
+from ..trainer import NotFinite
+from .config import Config
+from .export import export
+from .trainer import Trainer
+
+WEIGHTS = "weights.npz"
+
+
+def run(config: Config, data: Path, work: Path, models: Path) -> Path:
+    """Trains, or goes on from the checkpoint, and writes the model folder."""
+    pictures = load(data, config)
+    for line in pictures.report_left_out():
+        print(line)
+    print(f"{config.id}: {len(pictures.training)} training and {len(pictures.validation)} validation pictures, {config.schedule.steps} steps", flush=True)
+    trainer, path = Trainer(config, pictures.training), work / f"{config.id}.pt"
+    if path.is_file():
+        trainer.restore(path)
+        print(f"goes on from {path}, step {trainer.step}", flush=True)
+    else:
+        trainer.start()
+        if (models / config.id / WEIGHTS).is_file():
+            begin_with(trainer, models / config.id / WEIGHTS)
+            print(f"begins with the weights of {models / config.id}", flush=True)
+    try:
+        _train(trainer, pictures, path)
+    except NotFinite as error:
+        raise SystemExit(f"{config.id}: {error}: lower `schedule.learning_rate`; the last good checkpoint, if there is one, is {path}") from None
+    return export(trainer, pictures, models)
+
+
+def begin_with(trainer: Trainer, path: Path) -> None:
+    """Averaged weights of an earlier run in place of the closed-form start. Ends the run where they are of another shape."""
+    stored = np.load(path)
+    state = {k: torch.from_numpy(stored[k].astype(np.float32)) for k in stored.files}
+    try:
+        trainer.net.load_state_dict(state | {k: v for k, v in trainer.net.state_dict().items() if k.endswith("mask")})
+    except RuntimeError as error:
+        raise SystemExit(f"{path}: these weights are not of this [net]: {str(error).splitlines()[0]}; move them away to begin anew") from None
+    trainer.average = {k: v.clone() for k, v in trainer.net.state_dict().items()}
+
+
+def _train(trainer: Trainer, pictures, path: Path) -> None:
+    schedule, before, recent = trainer.config.schedule, time.monotonic(), []
+    while trainer.step < schedule.steps:
+        recent.append(trainer.train_on())
+        now = time.monotonic()
+        trainer.seconds, before = trainer.seconds + now - before, now
+        last = trainer.step == schedule.steps
+        if trainer.step % 100 == 0 or last:
+            mean = {k: float(np.mean([row[k] for row in recent])) for k in recent[0]}
+            trainer.history.append({"step": trainer.step, "seconds": round(trainer.seconds, 1), **{k: round(v, 5) for k, v in mean.items()}})
+            print(f"step {trainer.step}: loss {mean['loss']:.4f}, {mean['bpp']:.4f} bits a pixel, SSIM {mean['ssim']:.4f}, {trainer.seconds:.0f} s", flush=True)
+            recent = []
+        if trainer.step % schedule.validate_every == 0 or last:
+            figures = trainer.validate(pictures.validation)
+            trainer.history.append({"step": trainer.step, "validation": figures})
+            print(f"step {trainer.step}: validation {figures['bpp_at_ssim_095']:.4f} bits a pixel at SSIM 0.95, {figures['bpp_at_38_db']:.4f} at 38 dB", flush=True)
+        if trainer.step % schedule.checkpoint_every == 0 or last:
+            trainer.save(path, pictures.digest)
