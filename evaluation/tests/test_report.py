@@ -11,7 +11,7 @@ import pytest
 from latentwire_evaluation.report import __main__ as program
 from latentwire_evaluation.report import html
 from latentwire_evaluation.report.page import Done, Page, Section, anchor, compose, table
-from latentwire_evaluation.report.sections import SECTIONS
+from latentwire_evaluation.report.sections import RD_SECTIONS, SECTIONS
 from PIL import Image
 
 TEXT = "### A table\n" + table(["a", "b"], [[1, "x|y"]]) + "\n\n![a picture](picture.png)\n\nWords."
@@ -60,6 +60,13 @@ def test_names_and_keys_are_what_the_make_targets_and_the_design_name():
     with pytest.raises(SystemExit, match="no section nothing; there are rate-distortion, "):
         program.pick("a-timing,nothing")
     assert [one.name for one in program.pick("a-timing, b-cipher")] == ["a-timing", "b-cipher"]
+    assert program.pick("", "rd") == list(RD_SECTIONS) and program.pick("") == list(SECTIONS)
+    assert [one.name for one in program.pick("rd-speed", "rd")] == ["rd-speed"]
+
+
+def test_the_command_of_an_rd_section_says_so():
+    page = compose("# Head\n", [Done(RD_SECTIONS[0], Page(TEXT), None, 3.0, 2.0)], [], "…")
+    assert "make evaluate MODELS=rd DATA=… ONLY=rd-gate" in page and "--page rd" in (program.ROOT / "Makefile").read_text()
 
 
 @pytest.mark.parametrize("folder", ["missing", "empty"])

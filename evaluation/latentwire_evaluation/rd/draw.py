@@ -35,7 +35,7 @@ def modality(path: Path, name: str, one: Mapping) -> None:
         figure.savefig(path, dpi=130, facecolor=PAPER, metadata={"Date": None} if path.suffix == ".svg" else None)
         plt.close(figure)
     if path.suffix == ".svg":
-        path.write_text(with_dark(path.read_text(encoding="utf-8")), encoding="utf-8")
+        path.write_text(with_dark(with_fonts(path.read_text(encoding="utf-8"))), encoding="utf-8")
 
 
 def panel(axis: plt.Axes, one: Mapping, measure: str, goal: float) -> None:
@@ -55,14 +55,18 @@ def panel(axis: plt.Axes, one: Mapping, measure: str, goal: float) -> None:
         axis.plot(*zip(*points), **line)
     axis.axhline(goal, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     axis.set(xscale="log", xlabel="bits per pixel", ylabel=LABELS[measure], ylim=(low, high), facecolor=PAPER)
+    axis.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axis.minorticks_off()
     if rates:
         axis.set_xlim(max(min(rates) * 0.9, TICKS[0] * 0.8), min(max(rates) * 1.1, 6))
-    axis.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
-    axis.set_xlim(axis.get_xlim())
-    axis.minorticks_off()
     axis.grid(True, color=GRID)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def with_fonts(svg: str) -> str:
+    """The text stays text; where the reader has no DejaVu Sans, one of its width stands in."""
+    return svg.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
 
 
 def with_dark(svg: str) -> str:

@@ -23,7 +23,8 @@ class Page:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page; `name` is what `ONLY=` takes, `seconds` what it takes on two idle cores (for the progress bar)."""
+    """A part of the page; `name` is what `ONLY=` takes, `seconds` what it takes on two idle cores (for the progress bar), `options` what
+    else the command that makes it needs."""
 
     name: str
     part: str
@@ -31,6 +32,7 @@ class Section:
     source: str
     seconds: float
     run: Callable[[Context], Page]
+    options: str = ""
 
 
 @dataclass
@@ -70,9 +72,10 @@ def compose(head: str, done: list[Done], problems: list[str], data_hint: str) ->
         else:
             lines.append(f"**Not measured: {one.error}**")
     lines += ["", "# Commands, times, and what was left out", "", "## How each figure was made", ""]
-    lines.append("`make evaluate` makes all of this page; each part by itself:")
+    whole = " ".join(["make evaluate", *dict.fromkeys(option for one in done for option in one.section.options.split())])
+    lines.append(f"`{whole}` makes all of this page; each part by itself:")
     for one in done:
-        lines += ["", f"### {command_title(one.section.name)}", "", "```", f"make evaluate DATA={data_hint} ONLY={one.section.name}", "```", ""]
+        lines += ["", f"### {command_title(one.section.name)}", "", "```", " ".join(["make evaluate", *one.section.options.split(), f"DATA={data_hint} ONLY={one.section.name}"]), "```", ""]
         lines.append(f"Program: `{one.section.source}`. {one.seconds:.0f} s, of which {one.cpu_seconds:.0f} s of processor time.")
     total = sum(one.seconds for one in done)
     lines += ["", f"Together {total / 60:.1f} minutes, {sum(one.cpu_seconds for one in done) / 60:.1f} minutes of processor time.", "", "## What was left out", ""]

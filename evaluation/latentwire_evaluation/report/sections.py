@@ -16,6 +16,7 @@ from .page import Section
 
 _A, _B, _OURS = "Paper A: autoencoder and AES", "Paper B: autoencoder and a chaos cipher", "Ours, and today's codecs"
 _RD = "The rd family against the codecs that a PACS has"
+_OF_RD = "MODELS=rd"
 _IN = "latentwire_evaluation/"
 
 SECTIONS = (
@@ -34,10 +35,10 @@ SECTIONS = (
 
 # `make evaluate MODELS=rd`: a page of their own.
 RD_SECTIONS = (
-    Section("rd-gate", _RD, "Bytes at equal quality, and the gate", _IN + "rd/gate.py", 420, rd_gate.run),
-    Section("rd-noise", _RD, "Under paper A's four noises", _IN + "rd/noise.py", 200, rd_noise.run),
-    Section("rd-floors", _RD, "The product at three floors", _IN + "rd/floors.py", 160, rd_floors.run),
-    Section("rd-speed", _RD, "Speed on one core", _IN + "rd/speed.py", 40, rd_speed.run),
+    Section("rd-gate", _RD, "Bytes at equal quality, and the gate", _IN + "rd/gate.py", 420, rd_gate.run, _OF_RD),
+    Section("rd-noise", _RD, "Under paper A's four noises", _IN + "rd/noise.py", 200, rd_noise.run, _OF_RD),
+    Section("rd-floors", _RD, "The product at three floors", _IN + "rd/floors.py", 160, rd_floors.run, _OF_RD),
+    Section("rd-speed", _RD, "Speed on one core", _IN + "rd/speed.py", 40, rd_speed.run, _OF_RD),
 )
 
 # What the page is made of, by what the command line calls it.
