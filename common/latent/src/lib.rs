@@ -43,6 +43,7 @@ mod error;
 mod levels;
 mod probability;
 mod quantise;
+mod range;
 mod symbol;
 mod tables;
 

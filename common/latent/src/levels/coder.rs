@@ -6,7 +6,7 @@
 use super::context::traverse;
 use super::quantiser::{LevelQuantiser, MAX_LEVEL, check_channels, check_levels};
 use crate::coder::{check_shape, check_values};
-use crate::context::Shape;
+use crate::context::{Position, Prediction, Shape};
 use crate::error::LatentError;
 use crate::quantise::QuantisedLatent;
 use crate::symbol::{SymbolDecoder, SymbolEncoder, corrupt, most_symbols};
@@ -33,11 +33,12 @@ pub fn encode_levels(
     let coded = Shape { channels: last as u8 + 1, ..shape };
     let mut coder = SymbolEncoder::default();
     let mut values = latent.values.iter().copied();
-    traverse(tables, quantiser, coded, |_, prediction| {
+    let code = |_, prediction: Prediction<'_>| {
         let value = values.next().expect("the shape was checked against the number of values");
         coder.put(prediction, value);
         Ok(value)
-    })?;
+    };
+    traverse(tables, quantiser, coded, code, |_| ())?;
     let mut bytes = vec![last as u8];
     bytes.extend(coder.finish());
     Ok(bytes)
@@ -74,20 +75,15 @@ pub fn decode_levels(
     }
     let mut coder = SymbolDecoder::new(words)?;
     let mut values = Vec::new();
-    let mut any = 0;
-    traverse(tables, quantiser, coded, |position, prediction| {
+    let code = |position: Position, prediction: Prediction<'_>| {
         let value = coder.take(position, prediction)?;
-        if position.channel == 0 && !(0..=MAX_LEVEL).contains(&value) {
-            return Err(corrupt(position));
-        }
-        if position.channel == last {
-            any |= value;
-        }
-        values.push(value);
-        Ok(value)
-    })?;
+        let sound = position.channel > 0 || (0..=MAX_LEVEL).contains(&value);
+        if sound { Ok(value) } else { Err(corrupt(position)) }
+    };
+    traverse(tables, quantiser, coded, code, |row| values.extend_from_slice(row))?;
     coder.finish()?;
-    if last > 0 && any == 0 {
+    let plane = values.len() / (usize::from(last) + 1);
+    if last > 0 && values[values.len() - plane..].iter().all(|&q| q == 0) {
         let problem = "the last of them holds nothing but zeros";
         return Err(LatentError::CodedChannels { found: u16::from(last) + 1, problem });
     }

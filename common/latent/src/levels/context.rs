@@ -36,12 +36,14 @@ const SHORT_RUN: usize = 8;
 
 /// Calls `code` for each value in coding order; it returns the value. Channel 0's must be a level.
 ///
-/// Memory grows a row at a time in channel 0; the sums over channels follow once it has been coded.
+/// Calls `done` with the values of each row. Memory grows a row at a time in channel 0; the sums over channels follow
+/// once it has been coded.
 pub(super) fn traverse<'t>(
     tables: &'t Tables,
     quantiser: &'t LevelQuantiser,
     shape: Shape,
     mut code: impl FnMut(Position, Prediction<'t>) -> Result<i32, LatentError>,
+    mut done: impl FnMut(&[i32]),
 ) -> Result<(), LatentError> {
     let model = tables.levels()?;
     let (width, height) = (shape.width as usize, shape.height as usize);
@@ -59,6 +61,7 @@ pub(super) fn traverse<'t>(
                 row.code::<false>(|x, prediction| code(place(x), prediction))?;
             }
             past.push(channel, &row);
+            done(&row.quantised);
         }
         past.finish(channel, height);
     }
@@ -77,6 +80,29 @@ fn log2_q8(v: i32) -> i32 {
     let fraction = linear & 255;
     linear + ((fraction * (256 - fraction) * 90) >> 16)
 }
+
+/// As [`log2_q8`], for one value at a time.
+#[inline]
+fn log2_q8_one(v: i32) -> i32 {
+    match SMALL_LOG2_Q8.get(v as usize) {
+        Some(&small) => i32::from(small),
+        None => log2_q8(v),
+    }
+}
+
+/// [`log2_q8`] of small values, by far the most frequent.
+static SMALL_LOG2_Q8: [i16; 1024] = {
+    let mut logarithms = [0; 1024];
+    let mut v = 0;
+    while v < logarithms.len() {
+        let exponent = (v + 1).ilog2();
+        let fraction = (((v + 1) << 8) >> exponent) & 255;
+        logarithms[v] =
+            ((exponent as i16 - 4) << 8) + (fraction + ((90 * fraction * (256 - fraction)) >> 16)) as i16;
+        v += 1;
+    }
+    logarithms
+};
 
 /// What has been coded so far.
 struct Past {
@@ -119,7 +145,7 @@ impl Past {
     fn push(&mut self, channel: usize, row: &Row<'_>) {
         self.errors[channel % self.errors.len()].extend_from_slice(&row.errors[1..=self.width]);
         if channel == 0 {
-            self.levels.extend(row.values.iter().map(|&level| level as u8));
+            self.levels.extend(row.quantised.iter().map(|&level| level as u8));
         }
         if let Some(plane) = self.coefficients.get_mut(channel) {
             plane.push(0);
@@ -210,7 +236,8 @@ struct Row<'t> {
     /// Σ weight · k over all neighbours but the one on the left.
     mean_q16: Vec<i64>,
     steps: Vec<i32>,
-    /// Dequantised values; of channel 0 the levels.
+    quantised: Vec<i32>,
+    /// Dequantised values of a predicted channel; of channel 0 the levels.
     values: Vec<i32>,
     /// Errors of this row with a margin of zeros, and of the two rows above it.
     errors: Vec<u16>,
@@ -232,6 +259,7 @@ impl<'t> Row<'t> {
             further_above: zeros.clone(),
             mean_q16: vec![0; width],
             steps: vec![1; width],
+            quantised: zeros.clone(),
             values: zeros.clone(),
             errors: margined.clone(),
             errors_above: [margined.clone(), margined],
@@ -352,29 +380,34 @@ impl<'t> Row<'t> {
         let left_weight =
             model.mean_taps.iter().find(|tap| self.on_the_left(tap)).map_or(0, |tap| i64::from(tap.weight));
         let (mut left, mut further_left, mut left_value) = (0, 0, 0);
-        for x in 0..self.values.len() {
-            let weighted = self.weighted[x]
-                + own * log2_q8(self.above[x] + 2 * left)
-                + further_own * log2_q8(self.further_above[x] + further_left);
+        let sums = self.weighted.iter().zip(&self.above).zip(&self.further_above);
+        let means = self.mean_q16.iter().zip(&self.steps);
+        let places = self.quantised.iter_mut().zip(&mut self.values).zip(&mut self.errors[1..]);
+        for (x, ((((&weighted, &above), &further_above), (&mean_q16, &step)), ((quantised, value), error))) in
+            sums.zip(means).zip(places).enumerate()
+        {
+            let weighted = weighted
+                + own * log2_q8_one(above + 2 * left)
+                + further_own * log2_q8_one(further_above + further_left);
             let bin = self.model.bin(model.bias_q8 + (weighted >> 8));
-            let mean_q8 = if PREDICTED {
+            let (mean_q8, mean, index) = if PREDICTED {
                 const LIMIT: i64 = (MAX_SYMBOL as i64) << 8;
-                let mean_q16 = self.mean_q16[x] + left_weight * i64::from(left_value);
-                (mean_q16 >> 8).div_euclid(i64::from(self.steps[x])).clamp(-LIMIT, LIMIT) as i32
+                let mean_q16 = mean_q16 + left_weight * i64::from(left_value);
+                let mean_q8 = (mean_q16 >> 8).div_euclid(i64::from(step)).clamp(-LIMIT, LIMIT) as i32;
+                let mean = (mean_q8 + 128) >> 8;
+                (mean_q8, mean, bin * FRACTIONS + ((mean_q8 - (mean << 8) + 128) >> 5) as usize)
             } else {
-                0
+                (0, 0, bin)
             };
-            let mean = (mean_q8 + 128) >> 8;
-            let index =
-                if PREDICTED { bin * FRACTIONS + ((mean_q8 - (mean << 8) + 128) >> 5) as usize } else { bin };
             let residuals = self.tables.distribution(model.first_distribution + index);
             let q = code(x as u32, Prediction { mean, residuals })?;
             further_left = left;
             left = (((q << 8) - mean_q8).unsigned_abs() >> 4).min(MAX_ERROR) as i32;
-            self.errors[x + 1] = left as u16;
-            if PREDICTED || self.channel == 0 {
-                left_value = coefficient(q, self.steps[x]);
-                self.values[x] = left_value;
+            *error = left as u16;
+            *quantised = q;
+            if PREDICTED {
+                left_value = coefficient(q, step);
+                *value = left_value;
             }
         }
         Ok(())
@@ -383,7 +416,7 @@ impl<'t> Row<'t> {
 
 #[cfg(test)]
 mod tests {
-    use super::log2_q8;
+    use super::{log2_q8, log2_q8_one};
 
     /// As the specification has it, with no floating point.
     fn literal(v: u32) -> i32 {
@@ -395,7 +428,7 @@ mod tests {
     #[test]
     fn the_logarithm_is_the_integer_one() {
         for v in (0..1 << 16).chain((1 << 16..(1 << 24) - 1).step_by(97)).chain([(1 << 24) - 2]) {
-            assert_eq!(log2_q8(v as i32), literal(v), "{v}");
+            assert_eq!([log2_q8(v as i32), log2_q8_one(v as i32)], [literal(v); 2], "{v}");
         }
     }
 

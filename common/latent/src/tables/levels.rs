@@ -30,10 +30,15 @@ pub(crate) struct LevelModel {
     pub(crate) channels: Vec<LevelChannel>,
     /// Channels whose value is predicted: the first ones.
     pub(crate) predicted: usize,
-    bins: i32,
     first: i32,
-    width: u32,
+    last_bin: u64,
+    /// How far above `first` the last bin begins.
+    last_begins: i32,
+    /// floor(2^38 / width) + 1.
+    reciprocal: u64,
 }
+
+const RECIPROCAL_BITS: u32 = 38;
 
 /// The context model of one channel.
 #[derive(Clone, Debug)]
@@ -47,11 +52,28 @@ pub(crate) struct LevelChannel {
 }
 
 impl LevelModel {
-    /// Bin of an expected log2 |error|, Q8.
+    fn new(channels: Vec<LevelChannel>, predicted: u8, bins: u8, first: i16, width: u16) -> Self {
+        Self {
+            channels,
+            predicted: usize::from(predicted),
+            first: i32::from(first),
+            last_bin: u64::from(bins) - 1,
+            last_begins: (i32::from(bins) - 2).max(0) * i32::from(width),
+            reciprocal: (1 << RECIPROCAL_BITS) / u64::from(width) + 1,
+        }
+    }
+
+    /// Bin of an expected log2 |error|, Q8: clamp((expected - first) div width + 1, 0, bins - 1).
+    ///
+    /// The quotient is exact: its dividend is below 2^22, and the reciprocal is too large by at most 1 of 2^38 / width.
     #[inline]
     pub(crate) fn bin(&self, expected_q8: i32) -> usize {
-        let above = (expected_q8 - self.first).clamp(-1, self.bins * self.width as i32);
-        if above < 0 { 0 } else { (above as u32 / self.width + 1).min(self.bins as u32 - 1) as usize }
+        let above = expected_q8 - self.first;
+        if above < 0 {
+            return 0;
+        }
+        let quotient = above.min(self.last_begins) as u64 * self.reciprocal >> RECIPROCAL_BITS;
+        (quotient + 1).min(self.last_bin) as usize
     }
 }
 
@@ -89,13 +111,7 @@ pub(super) fn read(
     let channels = (0..count)
         .map(|channel| read_channel(reader, channel, channel < predicted, &starts))
         .collect::<Result<_, _>>()?;
-    Ok(LevelModel {
-        channels,
-        predicted: usize::from(predicted),
-        bins: i32::from(bins),
-        first: i32::from(first),
-        width: u32::from(width),
-    })
+    Ok(LevelModel::new(channels, predicted, bins, first, width))
 }
 
 fn read_channel(
@@ -128,4 +144,30 @@ fn read_channel(
     }
     let mean_taps = if predicted { reader.taps(channel, REACH, i32::from_le_bytes)? } else { Vec::new() };
     Ok(LevelChannel { bias_q8, weights_q8, mean_taps, first_distribution })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LevelModel;
+
+    #[test]
+    fn bins_are_the_quotients() {
+        for width in [1, 2, 3, 63, 64, 310, 1_000, 32_767, 65_534, 65_535_u16] {
+            for bins in [1, 2, 3, 7, 54, 64] {
+                for first in [i16::MIN, -1_408, 0, i16::MAX] {
+                    let model = LevelModel::new(Vec::new(), 0, bins, first, width);
+                    let check = |expected: i32| {
+                        let quotient = (expected - i32::from(first)).div_euclid(i32::from(width));
+                        let bin = (quotient + 1).clamp(0, i32::from(bins) - 1);
+                        assert_eq!(model.bin(expected), bin as usize, "{expected} {first} {width} {bins}");
+                    };
+                    for edge in -2..=i32::from(bins) + 1 {
+                        let begins = i32::from(first) + edge * i32::from(width);
+                        (begins - 1..=begins + 1).for_each(check);
+                    }
+                    [-(1 << 25), 1 << 25].into_iter().for_each(check);
+                }
+            }
+        }
+    }
 }
