@@ -15,7 +15,7 @@ use std::hint::black_box;
 use std::path::Path;
 
 use latentwire_codec::imaging::{self, Limits, LossyStep};
-use latentwire_codec::model::{ModelFolder, Parts, find};
+use latentwire_codec::model::{ModelFolder, Parts, Quantiser, find};
 use latentwire_codec::{BelowFloor, Codec, CodecConfig, Mode, Policy, SessionOptions};
 use latentwire_inference::{DecoderNet, EncoderNet, Geometry, Runtime};
 use latentwire_latent::{Tables, decode, dequantise, encode, quantise};
@@ -110,7 +110,9 @@ impl Journey {
                 *value = (pixels.plane(0, plane)[(y * width + x) as usize] - low) as f32 / range;
             }
         })?;
-        let steps = &spec.latent.steps;
+        let Quantiser::Uniform { steps } = &spec.latent.quantiser else {
+            return Err("this example costs models with one step a channel".into());
+        };
         let quantised = quantise(&own.values, own.channels, own.height, own.width, steps)?;
         let bytes = encode(&tables, &quantised)?;
         let frames = f64::from(frames);

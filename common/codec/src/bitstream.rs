@@ -63,7 +63,7 @@ pub struct LatentHeader {
     pub whole_tiles: bool,
     /// Quantiser step in 1/256 of the model's base steps, at least 1; 256 where the latent is not quantised.
     pub quantiser_step: u16,
-    /// Channels of the latent, 1..=16.
+    /// Channels of the latent, at least 1.
     pub latent_channels: u8,
     /// Picture pixels a latent position covers along a side: 1, 2, 4, 8, 16 or 32.
     pub latent_stride: u8,
@@ -301,10 +301,7 @@ impl LatentHeader {
         if self.quantiser_step == 0 {
             return Err(malformed("its quantiser step is zero"));
         }
-        if !(1..=16).contains(&self.latent_channels)
-            || !self.latent_stride.is_power_of_two()
-            || self.latent_stride > 32
-        {
+        if self.latent_channels == 0 || !self.latent_stride.is_power_of_two() || self.latent_stride > 32 {
             return Err(malformed("its latent channels or stride are out of range"));
         }
         if !(16..=4096).contains(&self.tile_side) {

@@ -9,6 +9,7 @@ use crate::error::CodecError;
 use crate::models::{LoadedModel, Models};
 use crate::normalise::{EmitError, FrameShape, ValueRange, emit};
 use crate::policy::LatentCoding;
+use crate::quantiser::TileCoder;
 use crate::rows::read_rows;
 use crate::tiles::whole_tile;
 
@@ -54,6 +55,11 @@ pub(crate) fn model_of<'a>(
     if header.whole_tiles != whole.is_some() || whole.is_some_and(|tile| tile != header.tile_side.into()) {
         return Err(contradiction("one of them takes whole tiles, of a size that the other does not have"));
     }
+    if header.coding == LatentCoding::RawRows && model.has_levels() {
+        return Err(contradiction("the model's latents have levels, which rows of raw values do not"));
+    }
+    // Refuses a step that the model does not have.
+    TileCoder::new(model, header.quantiser_step)?;
     if !model.takes(header.channels) {
         return Err(contradiction("the model makes no colour pictures"));
     }
@@ -116,14 +122,14 @@ fn decode_latent(
 ) -> Result<LatentTensor, CodecError> {
     let grid = header.tile_grid();
     let channels = header.latent_channels;
-    let steps = model.steps(header.quantiser_step);
+    let coder = TileCoder::new(model, header.quantiser_step)?;
     let mut values = Vec::new();
     for (tile, bytes) in grid.tiles().zip(tiles) {
-        let quantised = latentwire_latent::decode(&model.tables, channels, tile.height, tile.width, bytes)?;
+        let decoded = coder.decode(bytes, tile)?;
         if values.is_empty() {
             values.resize(usize::from(channels) * grid.height as usize * grid.width as usize, 0.0);
         }
-        grid.paste(&latentwire_latent::dequantise(&quantised, &steps)?, &mut values, channels, tile);
+        grid.paste(&decoded, &mut values, channels, tile);
     }
     Ok(LatentTensor { channels, height: grid.height, width: grid.width, values })
 }

@@ -197,13 +197,18 @@ fn inference_reason(error: &InferenceError) -> &'static str {
 fn latent_reason(error: &LatentError) -> &'static str {
     match error {
         LatentError::NotFinite { .. } => "INVALID_TENSOR",
-        LatentError::Corrupt { .. }
+        LatentError::CodedChannels { .. }
+        | LatentError::Corrupt { .. }
+        | LatentError::Level { .. }
         | LatentError::TooLarge { .. }
         | LatentError::TrailingData
         | LatentError::Truncated => "MALFORMED_BITSTREAM",
-        LatentError::ChannelMismatch { .. } | LatentError::Step { .. } | LatentError::Tables { .. } => {
-            "MODEL_MISMATCH"
-        }
+        LatentError::BaseStep { .. }
+        | LatentError::ChannelMismatch { .. }
+        | LatentError::DeadZone
+        | LatentError::Step { .. }
+        | LatentError::Tables { .. }
+        | LatentError::TablesKind { .. } => "MODEL_MISMATCH",
         LatentError::Shape { .. } | LatentError::SymbolRange { .. } | _ => "INTERNAL",
     }
 }

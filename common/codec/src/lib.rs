@@ -33,6 +33,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod attempt;
 mod bitstream;
 mod choice;
 mod codec;
@@ -45,6 +46,8 @@ mod models;
 mod normalise;
 mod policy;
 mod prepare;
+mod quantiser;
+mod rate;
 mod report;
 mod restore;
 mod rows;
@@ -61,5 +64,5 @@ pub use policy::{
     BelowFloor, DEFAULT_MIN_SSIM, Floors, LatentCoding, MAX_QUANTISER_STEP_PERCENT, Mode, Policy,
 };
 pub use report::{
-    Certificate, Mark, ModelInfo, Prepared, Report, RestoreTimings, Restored, RowLayout, Timings,
+    Certificate, Mark, ModelInfo, Prepared, Report, RestoreTimings, Restored, RowLayout, SelfCheck, Timings,
 };

@@ -11,7 +11,8 @@ use latentwire_model::{Choose, DecodeSpec, DecoderDigest, Modality, ModelError, 
 
 use crate::codec::CodecConfig;
 use crate::error::CodecError;
-use crate::report::ModelInfo;
+use crate::rate::RateCurves;
+use crate::report::{ModelInfo, SelfCheck};
 
 /// A model with its sessions.
 #[derive(Debug)]
@@ -21,6 +22,10 @@ pub(crate) struct LoadedModel {
     pub(crate) dicom_modalities: Vec<String>,
     pub(crate) spec: DecodeSpec,
     pub(crate) tables: Tables,
+    /// How much quantising favours zero, where blocks have levels.
+    pub(crate) dead_zone: f32,
+    /// Where the search for the rate knob begins; `None` where blocks have no levels.
+    pub(crate) rate: Option<RateCurves>,
     pub(crate) encoder: Option<EncoderNet>,
     pub(crate) decoder: Option<DecoderNet>,
 }
@@ -35,12 +40,25 @@ impl LoadedModel {
                 what: "its entropy tables are for another number of latent channels",
             });
         }
+        if tables.has_levels() != folder.decode.latent.quantiser.has_levels() {
+            return Err(CodecError::ModelContradiction {
+                id: folder.id,
+                what: "its entropy tables are for latents with block levels, or it is, but not both",
+            });
+        }
         let encoder = folder.encoder.as_deref();
         let encoder = encoder.map(|onnx| EncoderNet::new(runtime, onnx, geometry, options)).transpose()?;
         let output = folder.decode.decoder.output;
         let decoder = folder.decoder.as_deref();
         let decoder =
             decoder.map(|onnx| DecoderNet::new(runtime, onnx, geometry, options, output)).transpose()?;
+        let check = match (&decoder, &folder.decode.decoder.check) {
+            (Some(decoder), Some(check)) => match decoder.gives_what_it_should(check)? {
+                true => SelfCheck::Passed,
+                false => SelfCheck::Differs,
+            },
+            (None, _) | (_, None) => SelfCheck::None,
+        };
         let manifest = folder.manifest.as_ref();
         let info = ModelInfo {
             id: folder.id,
@@ -51,17 +69,35 @@ impl LoadedModel {
             digest: folder.digest,
             encoder: encoder.is_some(),
             decoder: decoder.is_some(),
-            certified: folder.decode.decoder.certified,
+            certified: folder.decode.decoder.certified && check != SelfCheck::Differs,
+            check,
         };
+        let quantisation = manifest.and_then(|manifest| manifest.encoder.as_ref());
+        let dead_zone = quantisation.and_then(|encoder| encoder.dead_zone).unwrap_or_default();
+        let rate = folder
+            .decode
+            .latent
+            .quantiser
+            .has_levels()
+            .then(|| RateCurves::new(quantisation.and_then(|encoder| encoder.rate.as_ref())));
         let (choose, dicom_modalities) =
             folder.manifest.map(|manifest| (manifest.choose, manifest.dicom_modalities)).unwrap_or_default();
-        Ok(Self { info, choose, dicom_modalities, spec: folder.decode, tables, encoder, decoder })
+        Ok(Self {
+            info,
+            choose,
+            dicom_modalities,
+            spec: folder.decode,
+            tables,
+            dead_zone,
+            rate,
+            encoder,
+            decoder,
+        })
     }
 
-    /// The quantiser steps for a step in 1/256 of the base steps: one multiplication each.
-    pub(crate) fn steps(&self, quantiser_step: u16) -> Vec<f32> {
-        let multiplier = f32::from(quantiser_step) / 256.0;
-        self.spec.latent.steps.iter().map(|base| base * multiplier).collect()
+    /// Whether the latent's blocks have levels.
+    pub(crate) fn has_levels(&self) -> bool {
+        self.spec.latent.quantiser.has_levels()
     }
 
     /// Whether the model takes pictures of so many channels: any takes grey, only three planes take

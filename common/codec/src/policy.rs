@@ -168,8 +168,10 @@ pub struct Policy {
     /// What the image shows; `other` means any model.
     pub modality: Option<Modality>,
     /// Quantiser step in percent of the model's base steps, 1..=10,000; 100 is the step it was
-    /// trained for, more is coarser.
-    pub quantiser_step_percent: u32,
+    /// trained for, more is coarser. `None` leaves it to the model: 100, or, where its latents have block levels and
+    /// there are floors to be met, the coarsest that meets them, found with two trials at most. Steps of such models
+    /// are rounded to sixteenths of an octave.
+    pub quantiser_step_percent: Option<u32>,
     /// How the latent is written; [`LatentCoding::RawRows`] goes with [`Mode::Latent`] and the model's own step.
     pub latent_coding: LatentCoding,
 }
@@ -182,7 +184,7 @@ impl Default for Policy {
             below_floor: BelowFloor::default(),
             model: None,
             modality: None,
-            quantiser_step_percent: OWN_STEPS_PERCENT,
+            quantiser_step_percent: None,
             latent_coding: LatentCoding::default(),
         }
     }
@@ -211,7 +213,8 @@ impl Policy {
         if !self.floors.min_psnr_db.is_none_or(|value| (0.0..=200.0).contains(&value)) {
             return Err(CodecError::InvalidPolicy { what: "min_psnr_db must lie in 0..=200" });
         }
-        if !(1..=MAX_QUANTISER_STEP_PERCENT).contains(&self.quantiser_step_percent) {
+        let step = self.quantiser_step_percent;
+        if step.is_some_and(|step| !(1..=MAX_QUANTISER_STEP_PERCENT).contains(&step)) {
             return Err(CodecError::InvalidPolicy { what: "quantiser_step_percent must lie in 1..=10000" });
         }
         if self.latent_coding == LatentCoding::RawRows {
@@ -227,7 +230,7 @@ impl Policy {
         if self.mode != Mode::Latent {
             return Err(CodecError::InvalidPolicy { what: "rows of a raw latent need mode latent" });
         }
-        if self.quantiser_step_percent != OWN_STEPS_PERCENT {
+        if self.quantiser_step_percent.is_some_and(|step| step != OWN_STEPS_PERCENT) {
             let what = "rows of a raw latent are not quantised: leave the quantiser step out";
             return Err(CodecError::InvalidPolicy { what });
         }
@@ -242,7 +245,8 @@ impl Policy {
     /// The quantiser step as the bitstream has it: in 1/256 of the model's base steps, rounded, at
     /// least 1.
     pub(crate) fn quantiser_step(&self) -> u16 {
-        let step = (u64::from(self.quantiser_step_percent) * 256 + 50) / 100;
+        let percent = self.quantiser_step_percent.unwrap_or(OWN_STEPS_PERCENT);
+        let step = (u64::from(percent) * 256 + 50) / 100;
         u16::try_from(step).unwrap_or(u16::MAX).max(1)
     }
 }
@@ -287,9 +291,11 @@ mod tests {
 
     #[test]
     fn the_step_is_rounded_and_never_zero() {
-        let step = |percent| Policy { quantiser_step_percent: percent, ..Policy::default() }.quantiser_step();
+        let step =
+            |percent| Policy { quantiser_step_percent: Some(percent), ..Policy::default() }.quantiser_step();
         assert_eq!([1, 50, 100, 150, 10_000].map(step), [3, 128, 256, 384, 25_600]);
         assert_eq!((step(0), step(u32::MAX)), (1, u16::MAX));
+        assert_eq!(Policy::default().quantiser_step(), 256);
     }
 
     #[test]

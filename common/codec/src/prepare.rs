@@ -6,16 +6,17 @@ use latentwire_imaging::{ContentHint, Fidelity, Format, ImagingError, Picture, P
 use latentwire_model::Modality;
 use sha2::{Digest, Sha256};
 
-use crate::bitstream::{CodedImage, exact_length, write_exact, write_latent};
+use crate::attempt::{Attempt, Task};
+use crate::bitstream::{exact_length, write_exact};
 use crate::choice::{Subject, check_research, choose, hinted_modality};
 use crate::codec::Codec;
-use crate::decode::{check_size, decode_pixels, model_of};
-use crate::encode::{EncodedPixels, encode_pixels, latent_header};
+use crate::decode::check_size;
+use crate::encode::latent_header;
 use crate::error::CodecError;
 use crate::models::LoadedModel;
 use crate::normalise::ValueRange;
 use crate::policy::{BelowFloor, LatentCoding, Mode, Policy};
-use crate::report::{Certificate, Mark, Prepared, Report, RowLayout, Timings};
+use crate::report::{Certificate, Mark, Prepared, Report, Timings};
 
 /// Pictures with a shorter side travel exact: there is nothing to gain, and nothing to measure a
 /// floor on.
@@ -89,32 +90,33 @@ fn prepare_latent(
     let Picture { format, pixels, container, hint, .. } = picture;
     let subject = Subject { pixels: &pixels, format, hint, range };
     let model = choose(&codec.models, policy, &subject)?;
-    let choice_time = start.elapsed();
-    let header = latent_header(model, &subject, policy.coding())?;
+    if policy.latent_coding == LatentCoding::RawRows && model.has_levels() {
+        let what = "the latents of this model have block levels: they cannot be sent as rows of raw values";
+        return Err(CodecError::InvalidPolicy { what });
+    }
+    timings.encode_ms = milliseconds(start.elapsed());
+    let mut header = latent_header(model, &subject, policy.coding())?;
     check_size(&header, &codec.limits)?;
-    let mut encoded = encode_pixels(model, &subject, header)?;
-    timings.encode_ms = milliseconds(choice_time + encoded.encode_time);
-    let start = Instant::now();
     let derived_sop_instance_uid = latentwire_imaging::derived_sop_instance_uid(
         format,
         &container,
         &model.info.digest.0,
         &source.sha256,
     );
-    encoded.header.sop_instance_uid = derived_sop_instance_uid.clone();
-    let coded = write_latent(&encoded.header, &container, &encoded.tiles)?;
-    let rows = row_layout(&encoded, coded.len())?;
-    timings.code_ms = milliseconds(encoded.code_time + start.elapsed());
-
+    header.sop_instance_uid = derived_sop_instance_uid.clone();
     let modality = model.info.modality;
     let keeps_latent =
         policy.below_floor == BelowFloor::SendMarked || policy.latent_coding == LatentCoding::RawRows;
-    if coded.len() >= exact_length(source.bytes.len()) && !keeps_latent {
+    let too_long = if keeps_latent { usize::MAX } else { exact_length(source.bytes.len()) };
+    let task = Task { codec, model, subject, policy, container: &container, header, too_long };
+    let (attempt, trials) = task.run(&mut timings)?;
+    let Attempt { coded, quantiser_step, rows, measurement } = attempt;
+    if coded.len() >= too_long {
         let reason = "the coded latent is not smaller than the file";
-        return Ok(source.exact(format, Some(pixels), modality, reason, timings));
+        let mut prepared = source.exact(format, Some(pixels), modality, reason, timings);
+        prepared.report.trials = trials;
+        return Ok(prepared);
     }
-    let measurement =
-        if codec.measures { Some(measure(codec, &coded, &pixels, &mut timings)?) } else { None };
     let fidelity = measurement.as_ref().map(|measurement| measurement.fidelity);
     let below_floor = fidelity.is_some_and(|fidelity| !policy.floors.hold(&fidelity));
     if let (true, Some(fidelity)) = (below_floor, fidelity) {
@@ -125,6 +127,7 @@ fn prepare_latent(
                 let reason = below_floor_reason(&fidelity, unlike);
                 let mut prepared = source.exact(format, Some(pixels), modality, &reason, timings);
                 prepared.report.below_floor = true;
+                prepared.report.trials = trials;
                 return Ok(prepared);
             }
             BelowFloor::SendMarked => {}
@@ -139,6 +142,8 @@ fn prepare_latent(
         below_floor,
         mark: Mark::of(model.info.purpose).or(below_floor.then_some(Mark::BelowFloor)),
         exact_reason: None,
+        trials,
+        quantiser_step: (policy.latent_coding == LatentCoding::Entropy).then_some(quantiser_step),
         ..source.report(format, Some(&pixels), modality, timings)
     };
     let reconstruction = measurement.map(|measurement| measurement.reconstruction);
@@ -152,43 +157,6 @@ fn prepare_latent(
         original: Some(pixels),
         rows,
     })
-}
-
-/// Where the rows of a coded image are, if it has any.
-fn row_layout(encoded: &EncodedPixels, coded_bytes: usize) -> Result<Option<RowLayout>, CodecError> {
-    if encoded.header.coding != LatentCoding::RawRows {
-        return Ok(None);
-    }
-    let row_bytes = u32::try_from(encoded.header.raw_row_bytes());
-    let row_bytes = row_bytes.map_err(|_| CodecError::TooLarge { what: "a row of the latent" })?;
-    let rows: usize = encoded.tiles.iter().map(Vec::len).sum();
-    Ok(Some(RowLayout { head_bytes: coded_bytes - rows, row_bytes }))
-}
-
-/// What the receiver will see, and how near it is.
-struct Measurement {
-    reconstruction: PixelTensor,
-    fidelity: Fidelity,
-}
-
-/// Decodes the very bytes that are about to be sent, as the receiver will, and measures every frame.
-fn measure(
-    codec: &Codec,
-    coded: &[u8],
-    original: &PixelTensor,
-    timings: &mut Timings,
-) -> Result<Measurement, CodecError> {
-    let start = Instant::now();
-    let CodedImage::Latent(image) = CodedImage::parse(coded)? else {
-        return Err(CodecError::Bitstream { what: "the latent form just written is not one" });
-    };
-    let model = model_of(&codec.models, &image.header, &codec.limits)?;
-    let reconstruction = decode_pixels(model, &image)?;
-    let decoded = Instant::now();
-    let fidelity = latentwire_imaging::measure(original, &reconstruction)?;
-    timings.decode_ms = milliseconds(decoded - start);
-    timings.measure_ms = milliseconds(decoded.elapsed());
-    Ok(Measurement { reconstruction, fidelity })
 }
 
 fn certificate(codec: &Codec, model: &LoadedModel, reconstruction: &PixelTensor) -> Certificate {
@@ -292,6 +260,8 @@ impl<'a> Source<'a> {
             below_floor: false,
             mark: None,
             exact_reason: None,
+            trials: 0,
+            quantiser_step: None,
             timings,
         }
     }

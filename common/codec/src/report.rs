@@ -24,8 +24,21 @@ pub struct ModelInfo {
     pub encoder: bool,
     /// Whether its decoder is loaded.
     pub decoder: bool,
-    /// Whether its decoder is bit-identical on the listed configurations.
+    /// Whether its decoder is bit-identical on the listed configurations, and was not found to differ here.
     pub certified: bool,
+    /// What its decoder gave here for the fixed latent that it is certified with.
+    pub check: SelfCheck,
+}
+
+/// What a certified decoder gave on this machine for its fixed latent, when it was loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SelfCheck {
+    /// The model has no such check, or its decoder is not loaded.
+    None,
+    /// The bits that it is certified for.
+    Passed,
+    /// Other bits: the model is not certified here.
+    Differs,
 }
 
 /// An image that is ready to be sealed.
@@ -144,6 +157,10 @@ pub struct Report {
     pub mark: Option<Mark>,
     /// Why the image travels exact, if it does.
     pub exact_reason: Option<String>,
+    /// Reconstructions that were made and measured to choose the rate or to hold against the floors; 0 where none was.
+    pub trials: u32,
+    /// Quantiser step of the latent that travels, in 1/256 of the model's own; `None` in exact form and for raw rows.
+    pub quantiser_step: Option<u16>,
     /// What each step took.
     pub timings: Timings,
 }

@@ -5,6 +5,9 @@ use latentwire_model::DecodeSpec;
 /// Side of the tiles that this version writes, in latent positions, unless the model says it.
 pub(crate) const TILE_SIDE: u16 = 256;
 
+/// The same where blocks have levels, whose latents have many channels: a tile's context then stays within some megabytes.
+pub(crate) const LEVELS_TILE_SIDE: u16 = 64;
+
 /// Side of the tiles of a model whose nets take whole tiles only, in latent positions.
 pub(crate) fn whole_tile(spec: &DecodeSpec) -> Option<u32> {
     spec.tiles.whole.then(|| spec.tiles.size / spec.latent.stride)

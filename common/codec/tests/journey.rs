@@ -139,7 +139,7 @@ fn saturated_pictures_do_not_wrap() {
         // A coarse step makes the nets overshoot at both ends.
         for model in ["haar-chest", "mono-brain"] {
             let policy = Policy {
-                quantiser_step_percent: 1500,
+                quantiser_step_percent: Some(1500),
                 below_floor: BelowFloor::SendMarked,
                 ..with_model(model)
             };
@@ -169,7 +169,7 @@ fn a_coarser_step_costs_fewer_bytes_and_some_fidelity() {
     let file = Look::grey(128, 128).png8();
     let at = |percent| {
         let policy = Policy {
-            quantiser_step_percent: percent,
+            quantiser_step_percent: Some(percent),
             below_floor: BelowFloor::SendMarked,
             ..with_model("haar-chest")
         };

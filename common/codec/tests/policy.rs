@@ -93,8 +93,8 @@ fn policies_out_of_range_are_refused() {
         floors(Floors { min_ssim: Some(f64::NAN), ..Floors::NONE }),
         floors(Floors { min_local_ssim: Some(-0.1), ..Floors::NONE }),
         floors(Floors { min_psnr_db: Some(f64::INFINITY), ..Floors::NONE }),
-        Policy { quantiser_step_percent: 0, ..Policy::default() },
-        Policy { quantiser_step_percent: 10_001, ..Policy::default() },
+        Policy { quantiser_step_percent: Some(0), ..Policy::default() },
+        Policy { quantiser_step_percent: Some(10_001), ..Policy::default() },
     ] {
         assert_eq!(codec().prepare(&file, &policy).unwrap_err().reason(), "INVALID_POLICY", "{policy:?}");
     }

@@ -349,7 +349,7 @@ fn raw_rows_go_with_mode_latent_and_the_models_own_step() {
     let file = Look::grey(64, 64).png8();
     for policy in [
         Policy { mode: Mode::Exact, ..rows("haar-chest") },
-        Policy { quantiser_step_percent: 200, ..rows("haar-chest") },
+        Policy { quantiser_step_percent: Some(200), ..rows("haar-chest") },
     ] {
         assert_eq!(research().prepare(&file, &policy).unwrap_err().reason(), "INVALID_POLICY", "{policy:?}");
     }

@@ -31,6 +31,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod check;
 mod error;
 mod geometry;
 mod net;
@@ -38,6 +39,7 @@ mod pool;
 mod runtime;
 mod session;
 
+pub use check::fixed_latent;
 pub use error::InferenceError;
 pub use geometry::{Geometry, Window};
 pub use latentwire_model::OutputKind;

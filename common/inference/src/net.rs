@@ -197,6 +197,31 @@ impl DecoderNet {
         }
     }
 
+    /// Channels of the latents that it takes.
+    pub(crate) fn latent_channels(&self) -> u8 {
+        self.geometry.latent_channels
+    }
+
+    /// Runs the net on a latent in one piece, whatever its tiles, and hands its output on, little endian.
+    pub(crate) fn run_whole<R>(
+        &self,
+        latent: &LatentTensor,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, InferenceError> {
+        let LatentTensor { channels, height, width, .. } = *latent;
+        let shape = Shape { channels, height, width };
+        let Geometry { stride, pixel_channels, .. } = self.geometry;
+        let pixels = Shape { channels: pixel_channels, height: height * stride, width: width * stride };
+        match self.output {
+            OutputKind::Float32 => self.net.run(&latent.values, shape, pixels, |found: &[f32]| {
+                Ok(read(&found.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>()))
+            }),
+            OutputKind::Int32 { .. } => self.net.run(&latent.values, shape, pixels, |found: &[i32]| {
+                Ok(read(&found.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>()))
+            }),
+        }
+    }
+
     fn check_latent(&self, width: u32, height: u32, latent: &LatentTensor) -> Result<(), InferenceError> {
         let (latent_width, latent_height) = self.geometry.latent_size(width, height)?;
         let expected =

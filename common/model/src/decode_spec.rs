@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::digest::FileDigest;
 use crate::error::ModelError;
+use crate::latent_spec::{LatentSpec, RawLatent};
 use crate::manifest::{FileRef, check_file_name, check_name, field, parse_toml};
 use crate::purpose::Purpose;
 
@@ -40,6 +41,23 @@ pub struct DecoderSpec {
     /// Whether the net was shown to give the same bits on the listed configurations, so that a hash of its
     /// reconstruction may be sealed as a certificate.
     pub certified: bool,
+    /// What the net gives for a fixed latent wherever it is certified.
+    pub check: Option<CheckSpec>,
+}
+
+/// What a certified net gives for the latent that a seed makes (`latentwire-inference` defines how), so that a machine
+/// on which it gives anything else is found out when a service starts.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckSpec {
+    /// What the latent is made from.
+    pub seed: u64,
+    /// Rows of the latent, 1 to 64.
+    pub height: u32,
+    /// Columns of the latent, 1 to 64.
+    pub width: u32,
+    /// SHA-256 of the output's int32 values, little endian.
+    pub sha256: FileDigest,
 }
 
 /// Number format of a decoder's output tensor.
@@ -52,17 +70,6 @@ pub enum OutputKind {
         /// The value `1 << shift` means 1.0; 0 to 30.
         shift: u8,
     },
-}
-
-/// Shape and quantisation of the latent.
-#[derive(Clone, PartialEq, Debug)]
-pub struct LatentSpec {
-    /// Channels, 1 to 16 (the entropy tables' own limit).
-    pub channels: u8,
-    /// Picture pixels a latent position covers along a side: 1, 2, 4, 8, 16 or 32.
-    pub stride: u32,
-    /// Base quantiser step of each channel, in latent units; finite, 1e-6 to 1e6.
-    pub steps: Vec<f32>,
 }
 
 /// Shape of the net's picture side.
@@ -91,6 +98,8 @@ pub struct TilesSpec {
 }
 
 const FILE: &str = "decode.toml";
+/// Longest side of the start-up check's latent: a moment's work.
+const MAX_CHECK_SIDE: u32 = 64;
 /// Smallest side of an entropy-coding tile in latent positions (docs/BITSTREAM.md, section 3).
 const MIN_TILE_POSITIONS: u32 = 16;
 
@@ -111,7 +120,11 @@ impl DecodeSpec {
         check_file_name(FILE, "decoder.file", &raw.decoder.file)?;
         check_file_name(FILE, "tables.file", &raw.tables.file)?;
         let output = output_kind(&raw.decoder)?;
-        let latent = latent_spec(raw.latent)?;
+        let latent = raw.latent.check()?;
+        if latent.quantiser.has_levels() && output == OutputKind::Float32 {
+            return Err(field(FILE, "decoder.output", "must be \"int32\" with quantiser \"levels\""));
+        }
+        let check = check_spec(&raw.decoder, &latent)?;
         if raw.pixels.channels != 1 && raw.pixels.channels != 3 {
             return Err(field(
                 FILE,
@@ -129,6 +142,7 @@ impl DecodeSpec {
                 sha256: raw.decoder.sha256,
                 output,
                 certified: raw.decoder.certified,
+                check,
             },
             tables: raw.tables,
             latent,
@@ -161,6 +175,7 @@ struct RawDecoder {
     #[serde(default)]
     output_shift: u8,
     certified: bool,
+    check: Option<CheckSpec>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -168,14 +183,6 @@ struct RawDecoder {
 enum RawOutput {
     Float32,
     Int32,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawLatent {
-    channels: u8,
-    stride: u32,
-    steps: Vec<f64>,
 }
 
 fn output_kind(decoder: &RawDecoder) -> Result<OutputKind, ModelError> {
@@ -193,27 +200,20 @@ fn output_kind(decoder: &RawDecoder) -> Result<OutputKind, ModelError> {
     }
 }
 
-fn latent_spec(raw: RawLatent) -> Result<LatentSpec, ModelError> {
-    if !(1..=16).contains(&raw.channels) {
-        return Err(field(FILE, "latent.channels", format!("must be 1 to 16, found {}", raw.channels)));
-    }
-    if !raw.stride.is_power_of_two() || raw.stride > 32 {
-        return Err(field(
-            FILE,
-            "latent.stride",
-            format!("must be 1, 2, 4, 8, 16 or 32, found {}", raw.stride),
-        ));
-    }
-    if raw.steps.len() != usize::from(raw.channels) {
-        let problem =
-            format!("must hold one step a channel: {} wanted, {} found", raw.channels, raw.steps.len());
-        return Err(field(FILE, "latent.steps", problem));
-    }
-    if let Some(step) = raw.steps.iter().find(|step| !(1e-6..=1e6).contains(*step)) {
-        return Err(field(FILE, "latent.steps", format!("must each lie between 1e-6 and 1e6, found {step}")));
-    }
-    let steps = raw.steps.iter().map(|&step| step as f32).collect();
-    Ok(LatentSpec { channels: raw.channels, stride: raw.stride, steps })
+/// What certifies the net at start-up, and how it may be asked for.
+fn check_spec(decoder: &RawDecoder, latent: &LatentSpec) -> Result<Option<CheckSpec>, ModelError> {
+    let Some(check) = &decoder.check else { return Ok(None) };
+    let problem = if !latent.quantiser.has_levels() {
+        "belongs to models with quantiser \"levels\", whose fixed latent is defined".to_owned()
+    } else if !decoder.certified {
+        "says what a certified decoder gives, and `decoder.certified` is false".to_owned()
+    } else if [check.height, check.width].iter().any(|side| !(1..=MAX_CHECK_SIDE).contains(side)) {
+        let (height, width) = (check.height, check.width);
+        format!("must have sides of 1 to {MAX_CHECK_SIDE} latent positions, found {height} x {width}")
+    } else {
+        return Ok(Some(check.clone()));
+    };
+    Err(field(FILE, "decoder.check", problem))
 }
 
 fn check_tiles(tiles: &TilesSpec, stride: u32) -> Result<(), ModelError> {

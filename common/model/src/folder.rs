@@ -12,7 +12,8 @@ use crate::onnx::refuse_external_data;
 
 /// Largest `manifest.toml` or `decode.toml`, in bytes.
 const MAX_MANIFEST_BYTES: u64 = 64 << 10;
-/// Largest `tables.bin`, in bytes: sixteen channels of full tables are 8.4 MB.
+/// Largest `tables.bin`, in bytes: sixteen channels of full tables of version 1 are 8.4 MB, version 2 with all its groups
+/// and taps stays below that.
 const MAX_TABLES_BYTES: u64 = 16 << 20;
 /// Largest ONNX file, in bytes: paper B's halves are 135 MB in f32.
 const MAX_ONNX_BYTES: u64 = 512 << 20;
@@ -133,6 +134,17 @@ fn check_agreement(
             file: "manifest.toml",
             field: "family".to_owned(),
             problem: format!("is {:?}, but decode.toml says {:?}", manifest.family, decode.family),
+        });
+    }
+    let encoder = manifest.encoder.as_ref();
+    let of_levels = encoder.and_then(|encoder| {
+        (encoder.dead_zone.map(|_| "encoder.dead_zone")).or(encoder.rate.as_ref().map(|_| "encoder.rate"))
+    });
+    if let (Some(name), false) = (of_levels, decode.latent.quantiser.has_levels()) {
+        return Err(ModelError::Field {
+            file: "manifest.toml",
+            field: name.to_owned(),
+            problem: "belongs to models whose decode.toml says quantiser = \"levels\"".to_owned(),
         });
     }
     Ok(())

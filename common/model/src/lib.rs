@@ -46,17 +46,21 @@
 
 mod decode_spec;
 mod digest;
+mod encoder_spec;
 mod error;
 mod folder;
+mod latent_spec;
 mod manifest;
 mod modality;
 mod onnx;
 mod purpose;
 
-pub use decode_spec::{DecodeSpec, DecoderSpec, LatentSpec, OutputKind, PixelsSpec, TilesSpec};
+pub use decode_spec::{CheckSpec, DecodeSpec, DecoderSpec, OutputKind, PixelsSpec, TilesSpec};
 pub use digest::{DecoderDigest, FileDigest};
+pub use encoder_spec::{EncoderSpec, RateSpec};
 pub use error::ModelError;
 pub use folder::{ModelFolder, Parts, find};
+pub use latent_spec::{LatentSpec, Quantiser};
 pub use manifest::{Choose, FileRef, Manifest};
 pub use modality::Modality;
 pub use onnx::refuse_external_data;

@@ -3,11 +3,12 @@
 use serde::Deserialize;
 
 use crate::digest::{DecoderDigest, FileDigest};
+use crate::encoder_spec::EncoderSpec;
 use crate::error::{ModelError, excerpt};
 use crate::modality::Modality;
 
 /// What `manifest.toml` says: everything that encoding needs beyond [`crate::DecodeSpec`].
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// The model's name, `[a-z0-9][a-z0-9._-]{0,63}`; by custom the folder's name.
@@ -29,7 +30,7 @@ pub struct Manifest {
     /// The `decode.toml` that belongs to this encoder.
     pub decode_sha256: DecoderDigest,
     /// The encoder; absent in folders that only decode.
-    pub encoder: Option<FileRef>,
+    pub encoder: Option<EncoderSpec>,
 }
 
 /// For which pictures a model comes into question.
@@ -80,7 +81,7 @@ impl Manifest {
             return Err(field(FILE, "licence", "must be an SPDX expression of at most 200 characters"));
         }
         if let Some(encoder) = &manifest.encoder {
-            check_file_name(FILE, "encoder.file", &encoder.file)?;
+            encoder.check()?;
         }
         Ok(manifest)
     }
@@ -211,6 +212,45 @@ sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
         ] {
             let text = GOOD.replacen(from, to, 1);
             assert_ne!(text, GOOD);
+            let error = Manifest::parse(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{to}: {error}");
+        }
+    }
+
+    const CURVES: &str = "dead_zone = 0.125\n[encoder.rate]\nssim = [[-48, 0.99], [64, 0.9]]\n\
+                          psnr_db = [[-16, 44.0], [0, 44.0], [16, 38]]\n";
+
+    #[test]
+    fn an_encoder_may_say_how_its_latents_are_quantised() {
+        let encoder = Manifest::parse([GOOD, CURVES].concat().as_bytes()).unwrap().encoder.unwrap();
+        assert_eq!(encoder.dead_zone, Some(0.125));
+        let rate = encoder.rate.unwrap();
+        assert_eq!(rate.ssim, [(-48, 0.99), (64, 0.9)]);
+        assert_eq!(rate.psnr_db, [(-16, 44.0), (0, 44.0), (16, 38.0)]);
+        let encoder = Manifest::parse(GOOD.as_bytes()).unwrap().encoder.unwrap();
+        assert_eq!((encoder.dead_zone, encoder.rate), (None, None));
+    }
+
+    #[test]
+    fn each_unsound_word_on_quantisation_is_named() {
+        for (from, to, wanted) in [
+            ("0.125", "-0.01", "`encoder.dead_zone`"),
+            ("0.125", "0.51", "`encoder.dead_zone`"),
+            ("0.125", "nan", "`encoder.dead_zone`"),
+            ("[64, 0.9]", "[65, 0.9]", "`encoder.rate.ssim`"),
+            ("[-48, 0.99]", "[-49, 0.99]", "`encoder.rate.ssim`"),
+            ("[-48, 0.99]", "[64, 0.99]", "`encoder.rate.ssim`"),
+            ("0.99]", "1.01]", "`encoder.rate.ssim`"),
+            ("0.99]", "nan]", "`encoder.rate.ssim`"),
+            ("0.99]", "0.89]", "`encoder.rate.ssim`"),
+            (", [64, 0.9]", "", "`encoder.rate.ssim`"),
+            ("38]", "201.0]", "`encoder.rate.psnr_db`"),
+            ("[16, 38]", "[-20, 38]", "`encoder.rate.psnr_db`"),
+            ("[16, 38]", "[16]", "not a valid manifest"),
+            ("psnr_db", "psnr", "not a valid manifest"),
+        ] {
+            let text = [GOOD, &CURVES.replacen(from, to, 1)].concat();
+            assert_ne!(text, [GOOD, CURVES].concat(), "{from}");
             let error = Manifest::parse(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(wanted), "{to}: {error}");
         }

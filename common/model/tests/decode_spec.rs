@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use latentwire_model::{DecodeSpec, ModelError, OutputKind, Purpose};
+use latentwire_model::{DecodeSpec, ModelError, OutputKind, Purpose, Quantiser};
 
 const GOOD: &str = r#"
 bitstream = 1
@@ -32,7 +32,8 @@ decoder_halo = 32
 fn a_sound_decode_toml_parses() {
     let spec = DecodeSpec::parse(GOOD.as_bytes()).unwrap();
     assert_eq!(spec.decoder.output, OutputKind::Float32);
-    assert_eq!(spec.latent.steps, [0.01_f32, 0.012, 0.02]);
+    assert_eq!(spec.latent.quantiser, Quantiser::Uniform { steps: vec![0.01, 0.012, 0.02] });
+    assert_eq!(spec.decoder.check, None);
     assert_eq!((spec.tiles.size, spec.tiles.encoder_halo, spec.tiles.decoder_halo), (512, 16, 32));
     assert_eq!((spec.purpose, spec.tiles.whole), (Purpose::Product, false), "what older files mean");
 }
@@ -74,6 +75,76 @@ fn the_int32_form_carries_its_shift() {
     let text = text.replace("certified = false", "certified = true");
     let spec = DecodeSpec::parse(text.as_bytes()).unwrap();
     assert_eq!((spec.decoder.output, spec.decoder.certified), (OutputKind::Int32 { shift: 30 }, true));
+}
+
+/// A model whose blocks have levels.
+fn levels() -> String {
+    let text = GOOD.replace("\"float32\"", "\"int32\"").replace("output_shift = 0", "output_shift = 25");
+    let text = text.replace("certified = false", &format!("certified = true\n{CHECK}"));
+    text.replace("[0.01, 0.012, 0.02]", "[1, 81920, 268435456]\nquantiser = \"levels\"")
+}
+
+const CHECK: &str = r#"[decoder.check]
+seed = 1
+height = 8
+width = 64
+sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855""#;
+
+#[test]
+fn levels_have_integer_steps_and_up_to_255_channels() {
+    let spec = DecodeSpec::parse(levels().as_bytes()).unwrap();
+    assert_eq!(spec.latent.quantiser, Quantiser::Levels { steps: vec![1, 81_920, 1 << 28] });
+    let check = spec.decoder.check.unwrap();
+    assert_eq!((check.seed, check.height, check.width), (1, 8, 64));
+    let text = levels().replace(CHECK, "");
+    assert_eq!(DecodeSpec::parse(text.as_bytes()).unwrap().decoder.check, None);
+    let steps = std::iter::repeat_n("77", 254).collect::<Vec<_>>().join(", ");
+    let most = levels()
+        .replace("81920, 268435456", &steps)
+        .replace("channels = 3\nstride", "channels = 255\nstride");
+    assert_eq!(DecodeSpec::parse(most.as_bytes()).unwrap().latent.channels, 255);
+    // The integers that older files may hold are floats as they were.
+    let whole = GOOD.replacen("0.012", "1", 1);
+    let spec = DecodeSpec::parse(whole.as_bytes()).unwrap();
+    assert_eq!(spec.latent.quantiser, Quantiser::Uniform { steps: vec![0.01, 1.0, 0.02] });
+}
+
+#[test]
+fn each_lie_about_levels_is_named() {
+    for (from, to, named) in [
+        ("[1, 81920", "[2, 81920", "latent.steps"),
+        ("81920", "0", "latent.steps"),
+        ("81920", "-5", "latent.steps"),
+        ("81920", "81920.0", "latent.steps"),
+        ("268435456", "268435457", "latent.steps"),
+        (", 268435456", "", "latent.steps"),
+        ("\"levels\"", "\"uniform\"", "latent.steps"),
+        ("channels = 3\nstride", "channels = 1\nstride", "latent.channels"),
+        (
+            "\"int32\"\noutput_shift = 25\ncertified = true",
+            "\"float32\"\ncertified = false",
+            "decoder.output",
+        ),
+        ("certified = true", "certified = false", "decoder.check"),
+        ("height = 8", "height = 0", "decoder.check"),
+        ("width = 64", "width = 65", "decoder.check"),
+    ] {
+        let text = levels().replacen(from, to, 1);
+        assert_ne!(text, levels(), "{from}");
+        let error = DecodeSpec::parse(text.as_bytes()).unwrap_err();
+        let ModelError::Field { field, .. } = &error else { panic!("{to}: {error}") };
+        assert_eq!(field, named, "{to}: {error}");
+    }
+    let uniform = levels().replace("81920, 268435456]\nquantiser = \"levels\"", "2, 3]");
+    let error = DecodeSpec::parse(uniform.as_bytes()).unwrap_err();
+    assert!(matches!(&error, ModelError::Field { field, .. } if field == "decoder.check"), "{error}");
+    for (from, to) in
+        [("\"levels\"", "\"Levels\""), ("seed = 1", "seed = -1"), ("seed = 1", "seed = 1\nmore = 2")]
+    {
+        let text = levels().replacen(from, to, 1);
+        let result = DecodeSpec::parse(text.as_bytes());
+        assert!(matches!(result, Err(ModelError::Toml { file: "decode.toml", .. })), "{to}: {result:?}");
+    }
 }
 
 #[test]

@@ -5,7 +5,9 @@
 use std::fs;
 use std::path::Path;
 
-use latentwire_model::{DecoderDigest, FileDigest, ModelError, ModelFolder, OutputKind, Parts, find};
+use latentwire_model::{
+    DecoderDigest, FileDigest, ModelError, ModelFolder, OutputKind, Parts, Quantiser, find,
+};
 use tempfile::TempDir;
 
 const BOTH: Parts = Parts { encoder: true, decoder: true };
@@ -66,7 +68,7 @@ fn a_whole_folder_is_read() {
     assert_eq!((model.encoder.unwrap(), model.decoder.unwrap()), (onnx(), onnx()));
     assert_eq!(model.tables, b"any tables");
     assert_eq!(model.decode.decoder.output, OutputKind::Int32 { shift: 12 });
-    assert_eq!(model.decode.latent.steps, [0.01, 0.012, 2.0]);
+    assert_eq!(model.decode.latent.quantiser, Quantiser::Uniform { steps: vec![0.01, 0.012, 2.0] });
 }
 
 #[test]
@@ -185,4 +187,19 @@ fn the_folders_with_a_decode_toml_are_found_in_order() {
     let found: Vec<_> = find(models.path()).unwrap();
     assert_eq!(found, [models.path().join("ae224-fundus"), models.path().join("zz")]);
     assert!(matches!(find(&models.path().join("nothing")), Err(ModelError::Missing { .. })));
+}
+
+#[test]
+fn words_on_levels_belong_to_models_with_levels() {
+    for (more, named) in [
+        ("dead_zone = 0.1\n", "encoder.dead_zone"),
+        ("[encoder.rate]\nssim = [[0, 0.9], [8, 0.8]]\npsnr_db = [[0, 40], [8, 38]]\n", "encoder.rate"),
+    ] {
+        let models = models();
+        let manifest = models.path().join("ae224-fundus/manifest.toml");
+        let text = [fs::read_to_string(&manifest).unwrap(), more.to_owned()].concat();
+        fs::write(&manifest, text).unwrap();
+        let result = read(&models, BOTH);
+        assert!(matches!(&result, Err(ModelError::Field { field, .. }) if field == named), "{result:?}");
+    }
 }

@@ -54,9 +54,14 @@ pub fn policy_from_proto(policy: Option<&v1::Policy>) -> Result<RequestedPolicy,
         }
     };
     let quantiser_step_percent = match policy.quantiser_step_percent {
-        0 => 100,
-        percent if QUANTISER_STEP_PERCENT.contains(&percent) => percent,
-        _ => return Err(invalid("policy.quantiser_step_percent", "must be 25 to 1600, or 0 for 100")),
+        0 => None,
+        percent if QUANTISER_STEP_PERCENT.contains(&percent) => Some(percent),
+        _ => {
+            return Err(invalid(
+                "policy.quantiser_step_percent",
+                "must be 25 to 1600, or 0 for the model's own choice",
+            ));
+        }
     };
     if policy.model.len() > 64 {
         return Err(invalid("policy.model", "must have at most 64 characters"));
@@ -362,7 +367,7 @@ mod tests {
                 below_floor: codec::BelowFloor::SendMarked,
                 model: Some("ae224-chest".to_owned()),
                 modality: Some(Modality::Chest),
-                quantiser_step_percent: 200,
+                quantiser_step_percent: Some(200),
                 latent_coding: codec::LatentCoding::Entropy,
             }
         );
