@@ -62,9 +62,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// Bounds of the sessions: the protocol's, and what research is allowed.
+    /// Bounds of the sessions: the protocol's, at most `--max-concurrent` of them at once, and what research is allowed.
+    ///
+    /// Handshakes are not counted among them, so that strangers cannot take the places of peers.
     pub fn receiver_limits(&self) -> ReceiverLimits {
+        let most = ReceiverLimits::default().max_sessions;
         ReceiverLimits {
+            max_sessions: most.min(self.limits.max_concurrent as usize),
             allow_chaos4: self.allow_research.allows(Research::Chaos4),
             allow_rows: self.allow_research.allows(Research::Rows),
             ..ReceiverLimits::default()

@@ -77,11 +77,12 @@ pub struct ReceiverLimits {
     pub max_transfer_bytes: u64,
     /// Padded bytes of all transfers that are open at once: 4 GiB. A transfer that does not fit is OVERLOADED.
     pub max_buffered_bytes: u64,
-    /// Sessions at once: 256.
+    /// Sessions at once of peers that the trust store has admitted: 256.
     pub max_sessions: usize,
     /// Sessions at once of one peer: 16.
     pub max_sessions_per_peer: usize,
-    /// Sessions at once before their Hello has been answered: 64.
+    /// Streams at once whose Hello has not come: 64, not counted among the sessions. When one more comes, the one that has
+    /// waited longest is OVERLOADED.
     pub max_pending_handshakes: usize,
     /// Segment bytes a second that a session with open transfers must bring, over [`Self::rate_window`]: 1 KiB.
     pub min_bytes_per_second: u64,

@@ -19,28 +19,29 @@ use crate::status::{RequestError, to_status};
 
 /// How many requests a process takes on at once, over all listeners and connections.
 ///
-/// Two counters of the same size: calls that live long and work little by themselves (`Session`, `Watch…`), so that they
-/// cannot starve the rest, and all others. Health and reflection need no permit.
+/// Two counters of the same size: calls that live long and work little by themselves (`Watch…`), so that they cannot starve
+/// the rest, and all others. Health and reflection need no permit. Neither does a `Session`: only the session driver can
+/// tell a stranger's stream from a peer's, so it counts handshakes and sessions apart; counted here together, strangers
+/// that say nothing would keep peers out.
 #[derive(Clone)]
 pub struct Admission {
     calls: Arc<Semaphore>,
-    long_lived: Arc<Semaphore>,
+    watches: Arc<Semaphore>,
 }
 
 impl Admission {
     /// `most` of each kind, at least 1.
     pub fn new(most: usize) -> Self {
         let most = most.clamp(1, Semaphore::MAX_PERMITS);
-        Self { calls: Arc::new(Semaphore::new(most)), long_lived: Arc::new(Semaphore::new(most)) }
+        Self { calls: Arc::new(Semaphore::new(most)), watches: Arc::new(Semaphore::new(most)) }
     }
 
     /// A permit for the method, taken before any work; `Err` if none is left.
     fn admit(&self, service: &str, method: &str) -> Result<Option<OwnedSemaphorePermit>, RequestError> {
-        if service.starts_with("grpc.") {
+        if service.starts_with("grpc.") || method == "Session" {
             return Ok(None);
         }
-        let semaphore =
-            if method == "Session" || method.starts_with("Watch") { &self.long_lived } else { &self.calls };
+        let semaphore = if method.starts_with("Watch") { &self.watches } else { &self.calls };
         let permit = Arc::clone(semaphore).try_acquire_owned();
         permit.map(Some).map_err(|_| RequestError::Overloaded)
     }

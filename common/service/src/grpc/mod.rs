@@ -1,21 +1,24 @@
 //! The gRPC server that every service runs: HTTP/2 tuned, gated, drained.
 //!
 //! ```text
-//! TcpIncoming (nodelay) ─► h2 (windows, keepalive) ─► Gate ─► routes
-//!                                                     │ metrics: started, handled, handling seconds
-//!                                                     │ one global permit, held until the response body ends; none left: OVERLOADED
-//!                                                     │ deadline on the response's head: DEADLINE
-//!                                                     └ panics: INTERNAL
+//! TcpIncoming (nodelay) ─► preface in time ─► h2 (windows, keepalive) ─► Gate ─► routes
+//!                                                                         │ metrics: started, handled, handling seconds
+//!                                                                         │ one global permit, held until the response body ends; none left: OVERLOADED
+//!                                                                         │   (a Session has its bounds in the session driver)
+//!                                                                         │ deadline on the response's head: DEADLINE
+//!                                                                         └ panics: INTERNAL
 //! ```
 
 mod gate;
 mod methods;
 mod observed_body;
+mod preface;
 mod timed;
 
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::transport::server::TcpIncoming;
@@ -25,6 +28,7 @@ pub use gate::{Admission, Gate, GateLayer};
 pub use timed::{Timed, timed};
 
 use crate::args::LimitArgs;
+use preface::Prefaced;
 
 /// Largest message of SendService and ImageService: a 1 MiB chunk and its frame.
 pub const MAX_CHUNK_MESSAGE_BYTES: usize = (1 << 20) + (64 << 10);
@@ -47,6 +51,8 @@ const STREAMS: u32 = 256;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// And has this long to answer.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a peer that has connected may take to begin with HTTP/2.
+const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a client waits for a TCP connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages that a client's connection buffers for sending.
@@ -81,6 +87,7 @@ impl GrpcServer {
         stop: CancellationToken,
     ) -> Result<bool, tonic::transport::Error> {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = incoming.map(|accepted| accepted.map(|stream| Prefaced::new(stream, PREFACE_TIMEOUT)));
         let server = Server::builder()
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)

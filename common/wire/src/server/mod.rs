@@ -2,6 +2,7 @@
 
 mod admission;
 mod answers;
+mod handshakes;
 mod session;
 mod shared;
 mod transfer;

@@ -88,9 +88,15 @@ impl<'a, S: TransferSink> Session<'a, S> {
         if shared.draining.is_cancelled() {
             return Err(WireError::Unavailable { why: "receiver is draining".into() });
         }
-        let (place, handshake) = shared.admit_session()?;
+        let handshake = shared.begin_handshake()?;
         let timeouts = &shared.limits.session.timeouts;
-        let first = within(timeouts.handshake, "Hello", requests.message()).await?;
+        let first = tokio::select! {
+            biased;
+            first = within(timeouts.handshake, "Hello", requests.message()) => first?,
+            () = handshake.must_give_way() => {
+                return Err(WireError::Overloaded { what: "handshakes in progress" });
+            }
+        };
         let first = first.map_err(|status| stream_error(status.code(), status.message()))?;
         let Some(Step::Hello(hello)) = first.and_then(|message| message.step) else {
             return Err(WireError::OutOfOrder { what: "the first message is not Hello" });
@@ -101,6 +107,7 @@ impl<'a, S: TransferSink> Session<'a, S> {
         let mut trust = shared.trust.clone();
         let store = Arc::clone(&trust.borrow_and_update());
         let responder = responder.authorise(&store, (shared.clock)())?;
+        let place = shared.admit_session()?;
         let seat = shared.admit_peer(&responder.entry().name)?;
         let (established, noise, entry) = responder.reply(&mut rng)?;
         drop(handshake);

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Clock;
+use super::handshakes::{Handshake, Handshakes};
 use crate::{ReceiverLimits, TransferId, TransferSink, WireError};
 
 /// Unit of the buffer budget: a permit stands for this many bytes.
@@ -23,7 +24,7 @@ pub(super) struct Shared<S: TransferSink> {
     pub(super) tasks: TaskTracker,
     pub(super) draining: CancellationToken,
     sessions: Arc<Semaphore>,
-    pending_handshakes: Arc<Semaphore>,
+    handshakes: Arc<Handshakes>,
     budget: Arc<Semaphore>,
     budget_units: usize,
     seats: Arc<Mutex<Seats>>,
@@ -53,9 +54,7 @@ impl<S: TransferSink> Shared<S> {
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
             sessions: Arc::new(Semaphore::new(limits.max_sessions.min(Semaphore::MAX_PERMITS))),
-            pending_handshakes: Arc::new(Semaphore::new(
-                limits.max_pending_handshakes.min(Semaphore::MAX_PERMITS),
-            )),
+            handshakes: Handshakes::new(limits.max_pending_handshakes),
             budget: Arc::new(Semaphore::new(budget_units)),
             budget_units,
             seats: Arc::default(),
@@ -63,19 +62,24 @@ impl<S: TransferSink> Shared<S> {
         }
     }
 
+    /// Sessions that are set up, and handshakes that may become one.
     pub(super) fn open_sessions(&self) -> usize {
-        self.limits.max_sessions.min(Semaphore::MAX_PERMITS) - self.sessions.available_permits()
+        let set_up = self.limits.max_sessions.min(Semaphore::MAX_PERMITS) - self.sessions.available_permits();
+        set_up + self.handshakes.waiting()
     }
 
     pub(super) fn buffered_bytes(&self) -> u64 {
         (self.budget_units - self.budget.available_permits()) as u64 * BUDGET_UNIT
     }
 
-    /// A place among all sessions, and one among those whose Hello is not answered yet.
-    pub(super) fn admit_session(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), WireError> {
-        let session = try_acquire(&self.sessions, 1, "sessions of this receiver")?;
-        let handshake = try_acquire(&self.pending_handshakes, 1, "handshakes in progress")?;
-        Ok((session, handshake))
+    /// A place among the handshakes whose Hello has not come yet; whoever has waited longest gives way for it.
+    pub(super) fn begin_handshake(&self) -> Result<Handshake, WireError> {
+        self.handshakes.begin()
+    }
+
+    /// A place among the sessions of peers that the trust store has admitted.
+    pub(super) fn admit_session(&self) -> Result<OwnedSemaphorePermit, WireError> {
+        try_acquire(&self.sessions, 1, "sessions of this receiver")
     }
 
     /// A place among the sessions of one peer.
