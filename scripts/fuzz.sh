@@ -17,9 +17,12 @@ if ! cargo +nightly --version >/dev/null 2>&1; then
 fi
 [ -x "$tool" ] || cargo install --quiet --locked --root ".tools/cargo-fuzz-$version" cargo-fuzz --version "$version"
 host=$(rustc +nightly -vV | sed -n 's/^host: //p')
-(cd fuzz/libfuzzer && cargo +nightly fuzz --version >/dev/null 2>&1 || true
-    PATH="$(dirname "$tool"):$PATH" cargo +nightly fuzz build --fuzz-dir . --release latentwire)
-program=$PWD/fuzz/libfuzzer/target/$host/release/latentwire
+# The same versions as the programs'. Not below fuzz/: what a build writes is no source of ours.
+cp Cargo.lock fuzz/libfuzzer/Cargo.lock
+output=$PWD/target/libfuzzer
+(cd fuzz/libfuzzer && PATH="$(dirname "$tool"):$PATH" \
+    cargo +nightly fuzz build --fuzz-dir . --target-dir "$output" --release latentwire)
+program=$output/$host/release/latentwire
 status=0
 for target in $targets; do
     mkdir -p "fuzz/work/$target"
