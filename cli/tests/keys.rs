@@ -134,3 +134,28 @@ fn a_rotation_that_is_killed_anywhere_leaves_whole_keys_and_can_go_on() {
     once.dedup();
     assert_eq!(once.len(), retired.len(), "no key is kept twice");
 }
+
+/// While it waits for a key on standard input.
+#[test]
+fn no_core_dump_can_hold_a_key() {
+    let mut child = latentwire()
+        .args(["keys", "show", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("latentwire runs");
+    let limits = format!("/proc/{}/limits", child.id());
+    let off = (0..1_000).any(|_| {
+        let text = fs::read_to_string(&limits).expect("it waits for its input");
+        let core = text.lines().find(|line| line.starts_with("Max core file size")).expect("a limit");
+        let is_off = core.split_whitespace().filter(|word| *word == "0").count() == 2;
+        if !is_off {
+            thread::sleep(Duration::from_millis(10));
+        }
+        is_off
+    });
+    drop(child.stdin.take());
+    child.wait().expect("it ends");
+    assert!(off, "core dumps are on");
+}
