@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 from latentwire_evaluation.measure import padme
-from latentwire_evaluation.rd import draw, fill, gate, noise, rates, tables
+from latentwire_evaluation.rd import cost, draw, fill, gate, noise, rates, tables
 from latentwire_evaluation.rd.bjontegaard import bd_rate, rising, ssim_decibels
 from latentwire_evaluation.rd.digest import digest
 from latentwire_evaluation.rd.grid import BASELINE, BY_NAME, NOISE_SETTINGS, SETTINGS
@@ -14,6 +14,7 @@ from latentwire_evaluation.rd.pictures import Picture
 from latentwire_evaluation.rd.points import Point, by_codec
 from latentwire_evaluation.services import ROOT
 from latentwire_evaluation.testset import trained_sources
+from onnx import TensorProto, helper, numpy_helper
 
 FILES = tuple(f"{source}_{number}.jpg" for source in ("seen", "new") for number in range(6))
 AREA = dict.fromkeys(FILES, 10_000)
@@ -208,6 +209,39 @@ def test_quality_at_a_rate_is_linear_in_its_logarithm():
     curve = [(4.0, 0.9), (1.0, 0.5)]
     assert noise.quality_at(curve, 2.0) == pytest.approx(0.7) and noise.quality_at(curve, 1.0) == pytest.approx(0.5)
     assert noise.quality_at(curve, 0.9) is None and noise.quality_at(curve, 4.1) is None and noise.quality_at([], 1.0) is None
+
+
+def model_of(nodes: list, inputs: dict, outputs: dict, weights: dict) -> bytes:
+    values = [[helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in one.items()] for one in (inputs, outputs)]
+    graph = helper.make_graph(nodes, "net", *values, [numpy_helper.from_array(value, name) for name, value in weights.items()])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10).SerializeToString()
+
+
+def test_multiplications_are_counted_by_kind_on_free_sides(tmp_path):
+    """A convolution of f32, one whose weights are of 8 bits, and an integer product behind a reshape that depends on the picture."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1]),
+        helper.make_node("DequantizeLinear", ["v8", "scale"], ["v"]),
+        helper.make_node("Conv", ["y", "v"], ["z"]),
+        helper.make_node("QuantizeLinear", ["z", "scale", "zero"], ["z8"]),
+        helper.make_node("Shape", ["x"], ["sides"]),
+        helper.make_node("Div", ["sides", "four"], ["target"]),
+        helper.make_node("Concat", ["minus", "two"], ["flat"], axis=0),
+        helper.make_node("Reshape", ["z8", "flat"], ["rows"]),
+        helper.make_node("MatMulInteger", ["rows", "m"], ["out"]),
+    ]
+    weights = {
+        "w": np.zeros((4, 3, 3, 3), np.float32), "v8": np.zeros((2, 4, 1, 1), np.int8), "scale": np.float32(1), "zero": np.uint8(0), "four": np.int64([4]),
+        "minus": np.int64([-1]), "two": np.int64([2]), "m": np.zeros((2, 5), np.int8),
+    }  # fmt: skip
+    inputs = {"x": (TensorProto.FLOAT, [1, 3, "h", "w"])}
+    (tmp_path / "net.onnx").write_bytes(model_of(nodes, inputs, {"out": (TensorProto.INT32, ["n", 5])}, weights))
+    counted = cost.products(tmp_path / "net.onnx", {"x": np.zeros((1, 3, 8, 6), np.float32)})
+    assert counted == cost.Products(int8=48 * 2 * 4 + 48 * 2 * 5, f32=48 * 4 * 27)
+    upwards = model_of([helper.make_node("ConvTranspose", ["x", "w"], ["y"])], inputs, {"y": (TensorProto.FLOAT, None)}, {"w": np.zeros((3, 1, 2, 2), np.float32)})
+    (tmp_path / "up.onnx").write_bytes(upwards)
+    with pytest.raises(cost.NotCounted, match="ConvTranspose"):
+        cost.products(tmp_path / "up.onnx", {"x": np.zeros((1, 3, 8, 6), np.float32)})
 
 
 def test_sources_that_trained_are_those_of_the_list(tmp_path):

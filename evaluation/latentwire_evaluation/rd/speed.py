@@ -29,7 +29,7 @@ AIMS = {"encoder": 6.0, "decoder": 12.0, "code_ms": 2.0, "decode_ms": 2.0}
 _INTEGERS = {"tensor(int8)": np.int8, "tensor(uint8)": np.uint8, "tensor(int16)": np.int16, "tensor(int32)": np.int32, "tensor(int64)": np.int64}
 
 TEXT = """
-Milliseconds for {side}x{side} pixels, medians on one core: the nets by ONNX Runtime in this process, one thread; the entropy coder {coder}.
+Milliseconds of processor time for {side}x{side} pixels, medians on one core: the nets by ONNX Runtime in this process, one thread; the entropy coder {coder}.
 *Floor* is the net's multiplications over what this core reached in a large product of matrices in the same run: {peak}. {counted}
 
 {models}
@@ -39,7 +39,7 @@ Today's codecs on {count} grey pictures of the same size, at their first setting
 {codecs}
 """
 BY_JOURNEY = "in the product's own code by processor time (`journey_cost`, means)"
-BY_SERVICES = "as the running services state it: *encoder* quantises and codes, *decoder* is the receiver's whole decode of a TIFF file less the decoder net, so at most that"
+BY_SERVICES = "as the running services state it (wall-clock time): *encoder* quantises and codes, *decoder* is the receiver's whole decode of a TIFF file less the decoder net, so at most that"
 
 
 def run(context: Context) -> Page:
@@ -147,9 +147,9 @@ def codecs(context: Context) -> dict[str, dict]:
                 _, back, *_ = once(BY_NAME[codec], pixels, setting, runs=1)
                 if fidelity(pixels, back)["ssim"] >= SSIM:
                     break
-            taken = [once(BY_NAME[codec], pixels, setting, runs=1)[2:] for _ in range(CODEC_RUNS)]
-            encode.append(statistics.median(one for one, _ in taken))
-            decode.append(statistics.median(other for _, other in taken))
+            data = BY_NAME[codec].encode(pixels, setting)
+            encode.append(cost.median(lambda: BY_NAME[codec].encode(pixels, setting), CODEC_RUNS))
+            decode.append(cost.median(lambda: BY_NAME[codec].decode(data), CODEC_RUNS))
             used.append(setting)
         found[codec] = {"setting": statistics.median(used), "encode_ms": statistics.median(encode), "decode_ms": statistics.median(decode)}
     return found
