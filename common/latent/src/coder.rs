@@ -16,6 +16,7 @@ pub(crate) const MAX_SYMBOLS: u64 = 1 << 28;
 /// [`LatentError::TablesKind`], [`LatentError::TooLarge`].
 pub fn encode(tables: &Tables, latent: &QuantisedLatent) -> Result<Vec<u8>, LatentError> {
     let shape = Shape { channels: latent.channels, height: latent.height, width: latent.width };
+    tables.uniform()?;
     check_shape(tables, shape)?;
     check_values(latent)?;
     let mut coder = SymbolEncoder::default();
@@ -46,6 +47,7 @@ pub fn decode(
     bytes: &[u8],
 ) -> Result<QuantisedLatent, LatentError> {
     let shape = Shape { channels, height, width };
+    tables.uniform()?;
     let symbols = check_shape(tables, shape)?;
     let limit = most_symbols(tables, bytes.len());
     if symbols > limit {
@@ -54,7 +56,7 @@ pub fn decode(
     let mut coder = SymbolDecoder::new(bytes)?;
     let mut values = Vec::new();
     traverse(tables, shape, |position, prediction| {
-        let value = coder.take(position, prediction)?;
+        let value = coder.take(prediction).map_err(|fault| fault.at(position))?;
         values.push(value);
         Ok(value)
     })?;

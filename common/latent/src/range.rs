@@ -4,6 +4,7 @@
 //! The coder's interval begins at `lower` and has the length `range`. A symbol takes the part of it that its own
 //! interval is of 2^16; once the range is below 2^32, a word of `lower` is settled and goes out.
 
+use crate::context::Position;
 use crate::error::LatentError;
 use crate::probability::{Distribution, Interval, PRECISION};
 
@@ -23,7 +24,7 @@ impl Default for RangeEncoder {
 }
 
 impl RangeEncoder {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put(&mut self, interval: Interval) {
         let scale = self.range >> PRECISION;
         let (lower, carry) = self.lower.overflowing_add(scale * u64::from(interval.start));
@@ -87,6 +88,18 @@ pub(crate) struct RangeDecoder<'a> {
     beyond: u32,
 }
 
+impl Fault {
+    /// The error, at the place where it was met.
+    #[cold]
+    pub(crate) fn at(self, position: Position) -> LatentError {
+        let Position { channel, y: row, x: column } = position;
+        match self {
+            Self::Corrupt => LatentError::Corrupt { channel, row, column },
+            Self::Truncated => LatentError::Truncated,
+        }
+    }
+}
+
 impl<'a> RangeDecoder<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, LatentError> {
         // The encoder closes even a single symbol with a word.
@@ -101,7 +114,7 @@ impl<'a> RangeDecoder<'a> {
     }
 
     /// Reads a symbol.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn symbol(&mut self, distribution: Distribution<'_>) -> Result<u32, Fault> {
         let scale = self.range >> PRECISION;
         let (centre, interval) = distribution.centre();
@@ -135,7 +148,7 @@ impl<'a> RangeDecoder<'a> {
         Ok(bit)
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, scale: u64, interval: Interval) -> Result<(), Fault> {
         let start = scale * u64::from(interval.start);
         self.lower = self.lower.wrapping_add(start);
@@ -149,7 +162,7 @@ impl<'a> RangeDecoder<'a> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn word(&mut self) -> Result<u64, Fault> {
         if let Some((word, rest)) = self.words.split_first() {
             self.words = rest;

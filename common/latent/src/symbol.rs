@@ -8,7 +8,7 @@
 //! Exp-Golomb of `n`: with `k = floor(log2(n + 1))`, `k` zeros, then the `k + 1` bits of `n + 1` from the uppermost;
 //! each bit is equiprobable. Words are written little endian.
 
-use crate::context::{Position, Prediction};
+use crate::context::Prediction;
 use crate::error::LatentError;
 use crate::probability::{Interval, PRECISION};
 use crate::quantise::MAX_SYMBOL;
@@ -34,7 +34,7 @@ pub(crate) struct SymbolEncoder {
 }
 
 impl SymbolEncoder {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put(&mut self, prediction: Prediction<'_>, value: i32) {
         let residuals = prediction.residuals;
         let (residual, radius) = (value - prediction.mean, residuals.radius());
@@ -74,22 +74,13 @@ impl<'a> SymbolDecoder<'a> {
         Ok(Self { coder: RangeDecoder::new(bytes)? })
     }
 
-    #[inline]
-    pub(crate) fn take(
-        &mut self,
-        position: Position,
-        prediction: Prediction<'_>,
-    ) -> Result<i32, LatentError> {
+    #[inline(always)]
+    pub(crate) fn take(&mut self, prediction: Prediction<'_>) -> Result<i32, Fault> {
         let radius = prediction.residuals.radius();
-        let symbol =
-            self.coder.symbol(prediction.residuals).map_err(|fault| explain(fault, position))? as i32;
-        let residual = if symbol <= 2 * radius {
-            symbol - radius
-        } else {
-            self.escape(radius).map_err(|fault| explain(fault, position))?
-        };
+        let symbol = self.coder.symbol(prediction.residuals)? as i32;
+        let residual = if symbol <= 2 * radius { symbol - radius } else { self.escape(radius)? };
         let value = prediction.mean + residual;
-        if value.abs() <= MAX_SYMBOL { Ok(value) } else { Err(corrupt(position)) }
+        if value.abs() <= MAX_SYMBOL { Ok(value) } else { Err(Fault::Corrupt) }
     }
 
     /// Reads a residual larger than the radius.
@@ -114,17 +105,4 @@ impl<'a> SymbolDecoder<'a> {
     pub(crate) fn finish(self) -> Result<(), LatentError> {
         self.coder.finish()
     }
-}
-
-#[cold]
-fn explain(fault: Fault, position: Position) -> LatentError {
-    match fault {
-        Fault::Corrupt => corrupt(position),
-        Fault::Truncated => LatentError::Truncated,
-    }
-}
-
-#[cold]
-pub(crate) fn corrupt(position: Position) -> LatentError {
-    LatentError::Corrupt { channel: position.channel, row: position.y, column: position.x }
 }

@@ -4,11 +4,10 @@
 
 mod support;
 
-use constriction::stream::Encode;
-use constriction::stream::model::ContiguousCategoricalEntropyModel;
 use constriction::stream::queue::DefaultRangeEncoder;
 use latentwire_latent::{MAX_SYMBOL, QuantisedLatent, Tables, decode, encode};
 use proptest::prelude::*;
+use support::levels::code;
 use support::{Channel, any_case, plausible, smooth, write};
 
 /// The specification, literally: one value after another, one neighbour after another.
@@ -45,28 +44,6 @@ fn reference(channels: &[Channel], height: u32, width: u32, values: &[i32]) -> V
     }
     let words: Vec<u32> = coder.into_compressed().unwrap();
     words.into_iter().flat_map(u32::to_le_bytes).collect()
-}
-
-fn code(coder: &mut DefaultRangeEncoder, table: &[u32], residual: i64) {
-    let radius = table.len() as i64 / 2 - 1;
-    let model = categorical(table);
-    if residual.abs() <= radius {
-        coder.encode_symbol((residual + radius) as usize, &model).unwrap();
-        return;
-    }
-    coder.encode_symbol(table.len() - 1, &model).unwrap();
-    let fair = categorical(&[32_768, 32_768]);
-    let code = format!("{:b}", residual.abs() - radius);
-    let zeros = "0".repeat(code.len() - 1);
-    let sign = if residual < 0 { "1" } else { "0" };
-    for bit in [zeros.as_str(), &code, sign].concat().bytes() {
-        coder.encode_symbol(usize::from(bit - b'0'), &fair).unwrap();
-    }
-}
-
-fn categorical(table: &[u32]) -> ContiguousCategoricalEntropyModel<u32, Vec<u32>, 16> {
-    ContiguousCategoricalEntropyModel::from_nonzero_fixed_point_probabilities(table.iter().copied(), false)
-        .unwrap()
 }
 
 proptest! {

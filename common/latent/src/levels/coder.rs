@@ -3,13 +3,14 @@
 //! A tile begins with the number of coded channels less one; what follows is range-coded as without levels. Channels
 //! after the last one that holds a value other than 0 are not coded.
 
-use super::context::traverse;
+use super::context::{Code, traverse};
 use super::quantiser::{LevelQuantiser, MAX_LEVEL, check_channels, check_levels};
 use crate::coder::{check_shape, check_values};
-use crate::context::{Position, Prediction, Shape};
+use crate::context::{Prediction, Shape};
 use crate::error::LatentError;
 use crate::quantise::QuantisedLatent;
-use crate::symbol::{SymbolDecoder, SymbolEncoder, corrupt, most_symbols};
+use crate::range::Fault;
+use crate::symbol::{SymbolDecoder, SymbolEncoder, most_symbols};
 use crate::tables::Tables;
 
 /// Codes a latent whose channel 0 holds the blocks' levels, under tables with block levels.
@@ -31,16 +32,10 @@ pub fn encode_levels(
     let last =
         latent.values.chunks_exact(plane).rposition(|values| values.iter().any(|&q| q != 0)).unwrap_or(0);
     let coded = Shape { channels: last as u8 + 1, ..shape };
-    let mut coder = SymbolEncoder::default();
-    let mut values = latent.values.iter().copied();
-    let code = |_, prediction: Prediction<'_>| {
-        let value = values.next().expect("the shape was checked against the number of values");
-        coder.put(prediction, value);
-        Ok(value)
-    };
-    traverse(tables, quantiser, coded, code, |_| ())?;
+    let mut writing = Writing { coder: SymbolEncoder::default(), values: &latent.values };
+    traverse(tables, quantiser, coded, &mut writing)?;
     let mut bytes = vec![last as u8];
-    bytes.extend(coder.finish());
+    bytes.extend(writing.coder.finish());
     Ok(bytes)
 }
 
@@ -73,15 +68,10 @@ pub fn decode_levels(
     if symbols > limit {
         return Err(LatentError::TooLarge { symbols, limit });
     }
-    let mut coder = SymbolDecoder::new(words)?;
-    let mut values = Vec::new();
-    let code = |position: Position, prediction: Prediction<'_>| {
-        let value = coder.take(position, prediction)?;
-        let sound = position.channel > 0 || (0..=MAX_LEVEL).contains(&value);
-        if sound { Ok(value) } else { Err(corrupt(position)) }
-    };
-    traverse(tables, quantiser, coded, code, |row| values.extend_from_slice(row))?;
-    coder.finish()?;
+    let mut reading = Reading { coder: SymbolDecoder::new(words)?, values: Vec::new() };
+    traverse(tables, quantiser, coded, &mut reading)?;
+    reading.coder.finish()?;
+    let mut values = reading.values;
     let plane = values.len() / (usize::from(last) + 1);
     if last > 0 && values[values.len() - plane..].iter().all(|&q| q == 0) {
         let problem = "the last of them holds nothing but zeros";
@@ -94,4 +84,42 @@ pub fn decode_levels(
 /// Symbols of a shape that [`check_shape`] has found to be none too large.
 fn check_shape_of(shape: Shape) -> u64 {
     u64::from(shape.channels) * u64::from(shape.height) * u64::from(shape.width)
+}
+
+/// Writes a latent's values, one after another.
+struct Writing<'a> {
+    coder: SymbolEncoder,
+    /// Those that are left.
+    values: &'a [i32],
+}
+
+impl Code for Writing<'_> {
+    #[inline(always)]
+    fn code(&mut self, _channel: usize, prediction: Prediction<'_>) -> Result<i32, Fault> {
+        let (&value, rest) =
+            self.values.split_first().expect("the shape was checked against the number of values");
+        self.values = rest;
+        self.coder.put(prediction, value);
+        Ok(value)
+    }
+
+    fn done(&mut self, _row: &[i32]) {}
+}
+
+/// Reads a latent's values, one after another.
+struct Reading<'a> {
+    coder: SymbolDecoder<'a>,
+    values: Vec<i32>,
+}
+
+impl Code for Reading<'_> {
+    #[inline(always)]
+    fn code(&mut self, channel: usize, prediction: Prediction<'_>) -> Result<i32, Fault> {
+        let value = self.coder.take(prediction)?;
+        if channel > 0 || (0..=MAX_LEVEL).contains(&value) { Ok(value) } else { Err(Fault::Corrupt) }
+    }
+
+    fn done(&mut self, row: &[i32]) {
+        self.values.extend_from_slice(row);
+    }
 }

@@ -27,6 +27,7 @@ use super::quantiser::{LEVELS, LevelQuantiser, coefficient};
 use crate::context::{Position, Prediction, Shape};
 use crate::error::LatentError;
 use crate::quantise::MAX_SYMBOL;
+use crate::range::Fault;
 use crate::tables::{FRACTIONS, LevelChannel, LevelModel, Tables, Tap};
 
 /// Largest error that a context sees, in 1/16 step: so small that no sum of them reaches 2^24.
@@ -34,16 +35,25 @@ const MAX_ERROR: u32 = 1 << 14;
 /// Channels that `run8` sums.
 const SHORT_RUN: usize = 8;
 
-/// Calls `code` for each value in coding order; it returns the value. Channel 0's must be a level.
+/// What happens to each value, in coding order: it is written, or it is read.
 ///
-/// Calls `done` with the values of each row. Memory grows a row at a time in channel 0; the sums over channels follow
-/// once it has been coded.
+/// A trait and not a closure, so that it can ask to be inlined: a call costs as much as the rest of a symbol.
+pub(super) trait Code {
+    /// The value, in its channel and under its prediction. Channel 0's must be a level.
+    fn code(&mut self, channel: usize, prediction: Prediction<'_>) -> Result<i32, Fault>;
+
+    /// The values of a row that is complete.
+    fn done(&mut self, row: &[i32]);
+}
+
+/// Goes through the values of a latent in coding order.
+///
+/// Memory grows a row at a time in channel 0; the sums over channels follow once it has been coded.
 pub(super) fn traverse<'t>(
     tables: &'t Tables,
     quantiser: &'t LevelQuantiser,
     shape: Shape,
-    mut code: impl FnMut(Position, Prediction<'t>) -> Result<i32, LatentError>,
-    mut done: impl FnMut(&[i32]),
+    coding: &mut impl Code,
 ) -> Result<(), LatentError> {
     let model = tables.levels()?;
     let (width, height) = (shape.width as usize, shape.height as usize);
@@ -54,14 +64,11 @@ pub(super) fn traverse<'t>(
         row.begin(channel);
         for y in 0..height {
             row.gather(&past, y);
-            let place = |x| Position { channel: channel as u8, y: y as u32, x };
-            if channel < model.predicted {
-                row.code::<true>(|x, prediction| code(place(x), prediction))?;
-            } else {
-                row.code::<false>(|x, prediction| code(place(x), prediction))?;
-            }
+            let coded =
+                if channel < model.predicted { row.code::<true>(coding) } else { row.code::<false>(coding) };
+            coded.map_err(|(x, fault)| fault.at(Position { channel: channel as u8, y: y as u32, x }))?;
             past.push(channel, &row);
-            done(&row.quantised);
+            coding.done(&row.quantised);
         }
         past.finish(channel, height);
     }
@@ -71,23 +78,21 @@ pub(super) fn traverse<'t>(
 /// log2((v + 1) / 16) in Q8, for v below 2^24 - 1: the exponent, the eight bits after the leading one, and a parabola
 /// for what the logarithm lies above them.
 #[inline]
-fn log2_q8(v: i32) -> i32 {
+fn log2_q8(v: i32) -> i16 {
     // Up to 2^24 an integer is an exact f32, whose bits begin with exponent and fraction: this way, and unlike with
-    // `leading_zeros`, a row's logarithms are computed side by side.
+    // `leading_zeros`, a row's logarithms are computed side by side. They are between -1024 and 5120.
     const EXPONENT_OF_16: i32 = 127 + 4;
     let bits = ((v + 1) as f32).to_bits() as i32;
-    let linear = (bits >> 15) - (EXPONENT_OF_16 << 8);
+    let linear = ((bits >> 15) - (EXPONENT_OF_16 << 8)) as i16;
     let fraction = linear & 255;
-    linear + ((fraction * (256 - fraction) * 90) >> 16)
+    let above = (i32::from(fraction * (256 - fraction)) * 90) >> 16;
+    linear + above as i16
 }
 
 /// As [`log2_q8`], for one value at a time.
 #[inline]
 fn log2_q8_one(v: i32) -> i32 {
-    match SMALL_LOG2_Q8.get(v as usize) {
-        Some(&small) => i32::from(small),
-        None => log2_q8(v),
-    }
+    i32::from(SMALL_LOG2_Q8.get(v as usize).copied().unwrap_or_else(|| log2_q8(v)))
 }
 
 /// [`log2_q8`] of small values, by far the most frequent.
@@ -330,8 +335,7 @@ impl<'t> Row<'t> {
     /// Adds the weighted logarithm of the sums.
     fn weigh(&mut self, weight: i16) {
         for (weighted, &sum) in self.weighted.iter_mut().zip(&self.sums) {
-            // A logarithm is between -1024 and 5120: as an i16 it is multiplied faster.
-            *weighted += i32::from(weight) * i32::from(log2_q8(sum) as i16);
+            *weighted += i32::from(weight) * i32::from(log2_q8(sum));
         }
     }
 
@@ -369,12 +373,9 @@ impl<'t> Row<'t> {
         usize::from(tap.channel) == self.channel && tap.dy == 0
     }
 
-    /// Codes the row's values from the left.
-    #[inline]
-    fn code<const PREDICTED: bool>(
-        &mut self,
-        mut code: impl FnMut(u32, Prediction<'t>) -> Result<i32, LatentError>,
-    ) -> Result<(), LatentError> {
+    /// Codes the row's values from the left. Says where a fault was met.
+    fn code<const PREDICTED: bool>(&mut self, coding: &mut impl Code) -> Result<(), (u32, Fault)> {
+        let channel = self.channel;
         let model = self.model();
         let [own, further_own] = [model.weights_q8[0], model.weights_q8[1]].map(i32::from);
         let left_weight =
@@ -400,7 +401,8 @@ impl<'t> Row<'t> {
                 (0, 0, bin)
             };
             let residuals = self.tables.distribution(model.first_distribution + index);
-            let q = code(x as u32, Prediction { mean, residuals })?;
+            let q =
+                coding.code(channel, Prediction { mean, residuals }).map_err(|fault| (x as u32, fault))?;
             further_left = left;
             left = (((q << 8) - mean_q8).unsigned_abs() >> 4).min(MAX_ERROR) as i32;
             *error = left as u16;
@@ -428,7 +430,7 @@ mod tests {
     #[test]
     fn the_logarithm_is_the_integer_one() {
         for v in (0..1 << 16).chain((1 << 16..(1 << 24) - 1).step_by(97)).chain([(1 << 24) - 2]) {
-            assert_eq!([log2_q8(v as i32), log2_q8_one(v as i32)], [literal(v); 2], "{v}");
+            assert_eq!([log2_q8(v as i32).into(), log2_q8_one(v as i32)], [literal(v); 2], "{v}");
         }
     }
 

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod levels;
+
 use proptest::prelude::*;
 
 /// A tap of weight `W`: channel, row, column, weight.
@@ -99,7 +101,7 @@ pub fn plausible(channels: u8) -> Vec<Channel> {
 }
 
 /// Probabilities of at least 1 that sum to 2^16: the gaps between sorted cuts.
-fn any_table() -> impl Strategy<Value = Vec<u32>> {
+pub fn any_table() -> impl Strategy<Value = Vec<u32>> {
     (prop_oneof![0_usize..6, 0_usize..=255], any::<bool>(), any::<u64>()).prop_map(
         |(radius, skewed, seed)| {
             let symbols = 2 * radius + 2;
@@ -122,12 +124,13 @@ fn any_table() -> impl Strategy<Value = Vec<u32>> {
     )
 }
 
-fn any_taps<W: std::fmt::Debug + Clone + 'static>(
+pub fn any_taps<W: std::fmt::Debug + Clone + 'static>(
     channel: u8,
+    reach: i8,
     weight: impl Strategy<Value = W> + Clone + 'static,
 ) -> impl Strategy<Value = Vec<Tap<W>>> {
     let causal: Vec<_> = (0..=channel)
-        .flat_map(|of| (-2..=2).flat_map(move |dy| (-2..=2).map(move |dx| (of, dy, dx))))
+        .flat_map(|of| (-reach..=reach).flat_map(move |dy| (-reach..=reach).map(move |dx| (of, dy, dx))))
         .filter(|&(of, dy, dx)| of < channel || dy < 0 || (dy == 0 && dx < 0))
         .collect();
     let most = causal.len().min(10);
@@ -145,9 +148,9 @@ fn any_channel(channel: u8) -> impl Strategy<Value = Channel> {
     let thresholds = prop::collection::vec(prop_oneof![8 => 0_u32..5_000, 1 => any::<u32>()], 0..6);
     (
         prop_oneof![4 => -200_000..200_000, 1 => any::<i32>()],
-        any_taps(channel, signed),
+        any_taps(channel, 2, signed),
         prop_oneof![4 => 0_u32..200_000, 1 => any::<u32>()],
-        any_taps(channel, unsigned),
+        any_taps(channel, 2, unsigned),
         thresholds,
     )
         .prop_flat_map(|(mean_bias, mean_taps, activity_bias, activity_taps, mut thresholds)| {
