@@ -169,7 +169,7 @@ def test_a_run_writes_a_model_whose_integer_decoder_is_the_trained_one(folders, 
     run_module.run(dataclasses.replace(config, schedule=dataclasses.replace(config.schedule, steps=4)), data, work, models)
     assert "goes on from" in capsys.readouterr().out
     (work / "rd-tiny.pt").unlink()
-    run_module.run(config, data, work, models)
+    run_module.run(config, data, work, models, weights=work)
     assert "begins with the weights of" in capsys.readouterr().out
 
 

@@ -60,7 +60,7 @@ Multiplications a pixel: encoder {products["encoder"]:,.0f} (f32), decoder {prod
 ## Training
 {training["steps_trained"]} steps of {config["schedule.batch"]} crops of {config["crops.size"]}x{config["crops.size"]} (scaled by {config["crops.scale"][0]:g} to {config["crops.scale"][1]:g}, so that what JPEG left in the pictures is gone), seed {config["schedule.seed"]}, {training["seconds"] / 60:.0f} minutes on
 {training["threads"]} thread(s) of a processor. Start: the pictures' own Karhunen-Loeve transform. Loss: bits + {config["rate.ssim_weight"]:g} x 2^(-{config["rate.slope"]:g} knob) x (1 - SSIM). Again, or further on from
-`weights.npz`: `make train MODEL={training["model"]} DATA=…`.
+`training/weights/`: `make train MODEL={training["model"]} DATA=…`.
 
 ![Loss over the run; bits against SSIM](curves.png)
 

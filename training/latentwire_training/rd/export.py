@@ -1,4 +1,4 @@
-"""Write `models/<id>/` from a trained `rd` net: ONNX halves, integer tables, `decode.toml`, `manifest.toml`, weights, curves, model card."""
+"""Write `models/<id>/` from a trained `rd` net: ONNX halves, integer tables, `decode.toml`, `manifest.toml`, curves, model card."""
 
 from __future__ import annotations
 
@@ -217,14 +217,12 @@ def export(trainer: Trainer, pictures: Pictures, models: Path) -> Path:
         "validation_bpp": {"ssim_095": round(equal(curve, "ssim", 0.95), 5), "psnr_38_db": round(equal(curve, "psnr_db", 38.0), 5)},
         "macs_per_pixel": macs(net),
     }
-    stored = io.BytesIO()
-    np.savez_compressed(stored, **{k: v.numpy().astype(np.float16) for k, v in trainer.average.items() if not k.endswith("mask")})
     picture = io.BytesIO()
     card.draw(training, picture)
     folder = models / config.id
     write_folder(folder, {
         "encoder.onnx": encoder_bytes, "decoder.onnx": decoder_bytes, "tables.bin": table_bytes, "decode.toml": decode,
-        "manifest.toml": manifest_toml(config, decode, encoder_bytes, curve), "weights.npz": stored.getvalue(), "curves.png": picture.getvalue(),
+        "manifest.toml": manifest_toml(config, decode, encoder_bytes, curve), "curves.png": picture.getvalue(),
         "training.json": (json.dumps(training, indent=1) + "\n").encode(), "CARD.md": card.card(training).encode(),
     })
     bpp = training["validation_bpp"]

@@ -1,7 +1,8 @@
 """From a folder of pictures to a model folder of the `rd` family: what `make train MODEL=rd-chest` runs.
 
-A checkpoint is written every `schedule.checkpoint_every` steps; the same command goes on from it. Where there is none but the model's
-folder holds `weights.npz` (the averaged weights of an earlier run), training begins with those: a clone goes on where its release ended.
+A checkpoint is written every `schedule.checkpoint_every` steps; the same command goes on from it. Where there is none but
+`training/weights/<id>.npz` is there (the averaged weights of the run that ships), training begins with those: a clone goes on where its
+release ended. At the end the run's own stand in WORK under the same name.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..config import CONFIGS
 from ..pictures import load
 from ..trainer import NotFinite
 from .config import Config
 from .export import export
 from .trainer import Trainer
 
-WEIGHTS = "weights.npz"
+WEIGHTS = CONFIGS.parent / "weights"
 
 
-def run(config: Config, data: Path, work: Path, models: Path) -> Path:
+def run(config: Config, data: Path, work: Path, models: Path, weights: Path = WEIGHTS) -> Path:
     """Trains, or goes on from the checkpoint, and writes the model folder."""
     pictures = load(data, config)
     for line in pictures.report_left_out():
@@ -33,13 +35,15 @@ def run(config: Config, data: Path, work: Path, models: Path) -> Path:
         print(f"goes on from {path}, step {trainer.step}", flush=True)
     else:
         trainer.start()
-        if (models / config.id / WEIGHTS).is_file():
-            begin_with(trainer, models / config.id / WEIGHTS)
-            print(f"begins with the weights of {models / config.id}", flush=True)
+        shipped = weights / f"{config.id}.npz"
+        if shipped.is_file():
+            begin_with(trainer, shipped)
+            print(f"begins with the weights of {shipped}", flush=True)
     try:
         _train(trainer, pictures, path)
     except NotFinite as error:
         raise SystemExit(f"{config.id}: {error}: lower `schedule.learning_rate`; the last good checkpoint, if there is one, is {path}") from None
+    np.savez_compressed(work / f"{config.id}.npz", **{k: v.numpy().astype(np.float16) for k, v in trainer.average.items() if not k.endswith("mask")})
     return export(trainer, pictures, models)
 
 
