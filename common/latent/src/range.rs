@@ -113,17 +113,26 @@ impl<'a> RangeDecoder<'a> {
         Ok(new)
     }
 
-    /// Reads a symbol.
+    /// Reads the symbol in the middle, if it is the next one.
+    ///
+    /// What follows from it is then a constant in the caller's flow, not a number that waits for the tables: the
+    /// processor goes ahead with the next symbol.
     #[inline(always)]
-    pub(crate) fn symbol(&mut self, distribution: Distribution<'_>) -> Result<u32, Fault> {
+    pub(crate) fn centre(&mut self, distribution: Distribution<'_>) -> Result<bool, Fault> {
+        let scale = self.range >> PRECISION;
+        let (_, interval) = distribution.centre();
+        let found = self.offset.wrapping_sub(scale * u64::from(interval.start))
+            < scale * u64::from(interval.probability);
+        if found {
+            self.take(scale, interval)?;
+        }
+        Ok(found)
+    }
+
+    /// Reads a symbol that is not the one in the middle.
+    pub(crate) fn off_centre(&mut self, distribution: Distribution<'_>) -> Result<u32, Fault> {
         let scale = self.range >> PRECISION;
         let (centre, interval) = distribution.centre();
-        if self.offset.wrapping_sub(scale * u64::from(interval.start))
-            < scale * u64::from(interval.probability)
-        {
-            self.take(scale, interval)?;
-            return Ok(centre);
-        }
         let (symbol, interval) = if u32::from(interval.probability) >= STEEP {
             beside(distribution, centre, self.offset, scale).ok_or(Fault::Corrupt)?
         } else {
@@ -219,6 +228,13 @@ mod tests {
     use super::*;
     use crate::probability::DistributionStore;
 
+    fn next(decoder: &mut RangeDecoder<'_>, distribution: Distribution<'_>) -> Result<u32, Fault> {
+        if decoder.centre(distribution)? {
+            return Ok(distribution.centre().0);
+        }
+        decoder.off_centre(distribution)
+    }
+
     /// Probabilities that sum to 2^16: small ones, and one that takes what is left.
     fn any_probabilities() -> impl Strategy<Value = Vec<u32>> {
         (1..60_usize, any::<prop::sample::Index>()).prop_flat_map(|(half, at)| {
@@ -264,7 +280,7 @@ mod tests {
             prop_assert_eq!(&bytes, &words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>());
             let mut decoder = RangeDecoder::new(&bytes).unwrap();
             for &(table, symbol) in &chosen {
-                prop_assert_eq!(decoder.symbol(store.get(table)), Ok(symbol as u32));
+                prop_assert_eq!(next(&mut decoder, store.get(table)), Ok(symbol as u32));
             }
             prop_assert_eq!(decoder.finish(), Ok(()));
         }
@@ -282,7 +298,7 @@ mod tests {
             let mut ours = RangeDecoder::new(&bytes).unwrap();
             let mut theirs = constriction::stream::queue::DefaultRangeDecoder::from_compressed(words.as_slice()).unwrap();
             for _ in 0..2_000 {
-                match (ours.symbol(store.get(0)), theirs.decode_symbol(&model)) {
+                match (next(&mut ours, store.get(0)), theirs.decode_symbol(&model)) {
                     (Err(Fault::Truncated), _) => break,
                     (ours, theirs) => {
                         prop_assert_eq!(ours.ok(), theirs.ok().map(|symbol: usize| symbol as u32));
@@ -309,7 +325,7 @@ mod tests {
             let bytes = encoder.finish();
             let mut decoder = RangeDecoder::new(&bytes).unwrap();
             for &(table, symbol) in &symbols {
-                assert_eq!(decoder.symbol(store.get(table)), Ok(symbol));
+                assert_eq!(next(&mut decoder, store.get(table)), Ok(symbol));
             }
             decoder.finish().unwrap();
         }

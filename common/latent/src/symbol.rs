@@ -76,8 +76,17 @@ impl<'a> SymbolDecoder<'a> {
 
     #[inline(always)]
     pub(crate) fn take(&mut self, prediction: Prediction<'_>) -> Result<i32, Fault> {
+        if self.coder.centre(prediction.residuals)? {
+            return Ok(prediction.mean);
+        }
+        self.off_mean(prediction)
+    }
+
+    /// Reads a value that is not the mean.
+    #[inline(never)]
+    fn off_mean(&mut self, prediction: Prediction<'_>) -> Result<i32, Fault> {
         let radius = prediction.residuals.radius();
-        let symbol = self.coder.symbol(prediction.residuals)? as i32;
+        let symbol = self.coder.off_centre(prediction.residuals)? as i32;
         let residual = if symbol <= 2 * radius { symbol - radius } else { self.escape(radius)? };
         let value = prediction.mean + residual;
         if value.abs() <= MAX_SYMBOL { Ok(value) } else { Err(Fault::Corrupt) }
