@@ -12,7 +12,7 @@ ONLY ?=
 FAMILY ?= rd
 MINUTES ?=
 
-.PHONY: help cli-docs evaluate evaluate-rd-docs evaluate-compressai evaluate-compressai-train evaluation-compressai-lock evaluate-figures evaluate-cipher evaluate-surrogate evaluate-timing evaluate-denoising test-evaluation demo images compose-demo test setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock evaluation-lock clean check-monitoring python-stubs python-lock release release-check two-sites
+.PHONY: help cli-docs evaluate evaluate-rd-docs evaluate-compressai evaluate-compressai-train evaluation-compressai-lock evaluate-figures evaluate-cipher evaluate-surrogate evaluate-timing evaluate-denoising test-evaluation demo images compose-demo test attacks setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock evaluation-lock clean check-monitoring python-stubs python-lock release release-check two-sites
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -31,6 +31,9 @@ compose-demo: setup ## The demo with two containers; what arrived lies in demo-o
 
 test: setup ## Format, lint, unit, integration and two-process tests
 	@scripts/test.sh
+
+attacks: setup ## The attack kit in its long form, N1 to N32; prints how many adversarial cases it has tried
+	@scripts/attacks.sh
 
 lint: ## Formatting and clippy alone
 	cargo fmt --all --check

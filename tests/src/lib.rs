@@ -5,6 +5,7 @@
 //!      ├► Receiver    receiver-svc, ready                                         (/readyz)
 //!      └► Sender      sender-svc, ready, with the receiver as its only destination
 //! Gateway, Modality   pacs-gateway before a sender, and who stores there
+//! Proxy               a link that lies: between a sender and a receiver, message by message
 //! link.send(...), link.get(...)  ─►  Run      what `latentwire` answered: exit code, JSON lines, errors
 //! ```
 //!
@@ -24,6 +25,7 @@ pub mod modality;
 pub mod outcome;
 pub mod pictures;
 pub mod process;
+pub mod proxy;
 pub mod run;
 pub mod wait;
 pub mod workplace;
@@ -31,6 +33,7 @@ pub mod workplace;
 pub use gateway::Gateway;
 pub use link::{Link, Receiver, Sender};
 pub use modality::{Instance, Modality};
+pub use proxy::Proxy;
 pub use run::Run;
 pub use wait::wait_until;
 pub use workplace::Workplace;

@@ -125,6 +125,12 @@ impl Service {
         self.launch.admin
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// All it has said so far.
     #[must_use]
     pub fn log(&self) -> String {
