@@ -417,7 +417,7 @@ def test_the_page_says_of_every_key_what_the_configuration_says_of_it():
 
     from latentwire_training.hd512_config import Config
 
-    table = TEXT[TEXT.index("| key of `hd512` | value | default | meaning |") : TEXT.index("## What comes out")]
+    table = TEXT[TEXT.index("| key of `hd512` | value | default | meaning |") : TEXT.index("## The product's nets, `rd`")]
     rows = re.findall(r"^\| `([a-z0-9_.]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", table, re.MULTILINE)
     shared = ("id", "title", "not_for", "modality", "label", "weights_licence", "choose", "family", "dicom_modalities", "data.")
     expected = {key: said for key, said in keys(Config).items() if not key.startswith(shared)}

@@ -11,6 +11,9 @@ import pytest
 from latentwire_training import export, hd512_card, hd512_config, hd512_export
 from latentwire_training.config import CONFIGS, read
 from latentwire_training.model_folder import decode_toml, manifest_toml
+from latentwire_training.rd import card as rd_card
+from latentwire_training.rd import config as rd_config
+from latentwire_training.rd import export as rd_export
 
 MODELS = CONFIGS.parents[1] / "models"
 FOLDERS = sorted(file.parent for file in MODELS.rglob("decode.toml"))
@@ -24,6 +27,13 @@ def test_decode_toml_and_manifest_are_written_again_as_they_are(folder: Path):
     if hd512_config.is_hd512(file):
         config = hd512_config.read(file)
         again = hd512_export.decode_toml(decoder, tables, latent["steps"][0])
+    elif rd_config.is_rd(file):
+        config = rd_config.read(file)
+        training = json.loads((folder / "training.json").read_text())
+        assert rd_export.manifest_toml(config, decode, encoder, training["validation"]) == (folder / "manifest.toml").read_bytes()
+        assert rd_export.decode_toml(decoder, tables, latent["steps"], config.net.planes) == decode
+        assert rd_card.card(training) == (folder / "CARD.md").read_text()
+        return
     else:
         config = read(file)
         again = decode_toml(config.family, config.purpose, decoder, tables, latent["steps"], latent["stride"], export.TILES)
@@ -32,7 +42,7 @@ def test_decode_toml_and_manifest_are_written_again_as_they_are(folder: Path):
 
 
 def test_every_model_is_looked_at():
-    assert {"ae224-fundus", "ae224-chest", "ae224-brain", "ae224-fundus-printed", "hd512"} <= {folder.name for folder in FOLDERS}
+    assert {"ae224-fundus", "ae224-chest", "ae224-brain", "ae224-fundus-printed", "hd512", "rd-fundus", "rd-chest", "rd-brain"} <= {folder.name for folder in FOLDERS}
 
 
 def test_the_card_of_hd512_is_written_again_as_it_is():

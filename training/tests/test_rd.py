@@ -129,10 +129,10 @@ def test_the_start_is_orthonormal_and_gives_the_picture_back(tmp_path):
 
 
 def test_weights_that_do_not_fit_the_integer_form_are_refused():
-    hi, lo, error = graphs.split_weights(np.array([[0.25, -0.4921, 0.0]]))
+    hi, lo, error = graphs.split_weights(np.array([[0.25, -0.4921, 0.0]]), 13)
     assert np.allclose((64 * hi.astype(int) + lo) / 2**13, [[0.25, -0.4921, 0.0]], atol=error) and error <= 2**-14
     with pytest.raises(ValueError, match="0.6"):
-        graphs.split_weights(np.array([[0.6]]))
+        graphs.split_weights(np.array([[0.6]]), 13)
 
 
 @pytest.mark.parametrize("planes", [1, 3])
@@ -151,6 +151,7 @@ def test_a_run_writes_a_model_whose_integer_decoder_is_the_trained_one(folders, 
     # The trained net, in floating point, on the very integers that the halves make.
     grey = wave(9, 70, 90)
     pixels = np.stack([grey, grey[::-1], 255 - grey][:planes], axis=2)
+    pixels[40:] = 0  # a block's mean at the end of its range
     halves = export.Halves(session_of(folder / "encoder.onnx"), session_of(folder / "decoder.onnx"), decode["latent"]["steps"], config.quantiser.dead_zone)
     q = halves.quantised(halves.values(pixels), -8)
     out = halves.restored(q, -8, pixels.shape[:2])
@@ -158,10 +159,10 @@ def test_a_run_writes_a_model_whose_integer_decoder_is_the_trained_one(folders, 
     trainer = Trainer(config, [])
     trainer.restore(work / "rd-tiny.pt")
     with torch.no_grad():
-        float_out = trainer.averaged().synthesis(torch.tensor(k[None, 1:] / graphs.GREY, dtype=torch.float32), torch.tensor(octaves[None, None] / 16, dtype=torch.float32)) + MIDDLE
+        float_out = trainer.averaged().synthesis(torch.tensor(k[None, 1:] / graphs.units_per_grey(planes), dtype=torch.float32), torch.tensor(octaves[None, None] / 16, dtype=torch.float32)) + MIDDLE
     expected = float_out[0].clamp(0, 255).numpy().transpose(1, 2, 0)[:70, :90]
     assert np.abs(out - expected).max() <= 1.5 and np.sqrt(np.mean((out - expected) ** 2)) < 0.6
-    assert measure(np.broadcast_to(pixels, (70, 90, 3)), np.broadcast_to(out, (70, 90, 3)), planes == 1)["ssim"] > 0.6
+    assert measure(np.broadcast_to(pixels, (70, 90, 3)), np.broadcast_to(out, (70, 90, 3)), planes == 1)["ssim"] > 0.4
     table = tables.parse((folder / "tables.bin").read_bytes())
     assert 0 < tables.bits(table, q, -8, halves.steps).sum() < 8 * q.size
     assert card.card(json.loads((folder / "training.json").read_text())) == (folder / "CARD.md").read_text()

@@ -197,7 +197,7 @@ def export(trainer: Trainer, pictures: Pictures, models: Path) -> Path:
     decoder = graphs.decoder(weights(net.synthesis), ranges_of(net, shown[::3], config.quantiser.dead_zone), planes)
     encoder = graphs.encoder(weights(net.analysis), planes)
     octaves = net.steps.octaves.detach().numpy().reshape(-1)
-    steps = [1] + [int(max(1, round(2.0**o * graphs.GREY * 256))) for o in octaves]
+    steps = [1] + [int(max(1, round(2.0**o * graphs.units_per_grey(planes) * 256))) for o in octaves]
     halves = Halves(session(encoder), session(decoder), steps, config.quantiser.dead_zone)
     latents = []
     for i, pixels in enumerate(shown):

@@ -20,10 +20,7 @@ from .levels import BLOCK, C2, LARGEST, PER_OCTAVE, WINDOW
 from .net import CLAMP, OUTPUT_GAIN
 
 RANGE = 255.0
-UNITS = 4096  # coefficient units in the whole range of values
-GREY = UNITS / RANGE  # coefficient units in one of the net's
 OUTPUT_SHIFT = 25
-WEIGHT_BITS = 13  # of the linear synthesis, behind the point
 MOST_WEIGHT = 63
 INPUT_SCALE = 1 / 16  # of the branch's 8-bit copy of the latent
 PICTURE_SCALE = RANGE / 256 / 32  # of its copy of the linear picture: steps of 1/256 of the range
@@ -40,14 +37,29 @@ class Ranges:
     fine2: float
 
 
-def split_weights(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """(hi, lo, largest rounding error) of weights as (64 hi + lo) / 2^13, both int8 in -64..63. Raises where a weight is too large."""
-    whole = np.rint(weight * 2**WEIGHT_BITS).astype(np.int64)
+def units(planes: int) -> int:
+    """Coefficient units in the whole range of values. The mean of a block of P planes is 16 sqrt(P) times its pixels', and must fit 16 bits."""
+    return 4096 if planes == 1 else 2048
+
+
+def units_per_grey(planes: int) -> float:
+    """Coefficient units in one of the net's."""
+    return units(planes) / RANGE
+
+
+def weight_bits(planes: int) -> int:
+    """Of the linear synthesis, behind the point: coefficient units times weights are 2^25ths of the range."""
+    return OUTPUT_SHIFT - int(np.log2(units(planes)))
+
+
+def split_weights(weight: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """(hi, lo, largest rounding error) of weights as (64 hi + lo) / 2^bits, both int8 in -64..63. Raises where a weight is too large."""
+    whole = np.rint(weight * 2**bits).astype(np.int64)
     hi = (whole + 32) >> 6
     lo = whole - 64 * hi
     if np.abs(hi).max() > MOST_WEIGHT:
-        raise ValueError(f"a weight of {np.abs(weight).max():.3f} in the linear synthesis: the integer form holds up to {64 * 63 / 2**WEIGHT_BITS:.3f}")
-    return hi.astype(np.int8), lo.astype(np.int8), float(np.abs(weight - whole / 2**WEIGHT_BITS).max())
+        raise ValueError(f"a weight of {np.abs(weight).max():.3f} in the linear synthesis: the integer form holds up to {64 * 63 / 2**bits:.3f}")
+    return hi.astype(np.int8), lo.astype(np.int8), float(np.abs(weight - whole / 2**bits).max())
 
 
 class IntegerGraph(Graph):
@@ -91,7 +103,7 @@ def decoder(w: Weights, ranges: Ranges, planes: int) -> onnx.ModelProto:
     lo = g.node("Cast", [lo], to=TensorProto.UINT8)
     # Columns as (y/8, x/8, plane, y%8, x%8); the trained layer's are (plane, y%8, x%8, y/8, x/8).
     linear = w["linear.weight"][:, :, 0, 0].reshape(size, 2, 2, channels).transpose(3, 1, 2, 0).reshape(channels, 4 * size)
-    w_hi, w_lo, _ = split_weights(linear)
+    w_hi, w_lo, _ = split_weights(linear, weight_bits(planes))
     total = None
     for x, x_name, factor, zero in ((hi, "hi", 256, 128), (lo, "lo", 1, 0)):
         for part, w_name, w_factor in ((w_hi, "hi", 64), (w_lo, "lo", 1)):
@@ -104,11 +116,11 @@ def decoder(w: Weights, ranges: Ranges, planes: int) -> onnx.ModelProto:
     total = g.node("Transpose", [g.node("Reshape", [total, blocks])], perm=[0, 2, 1, 3, 4])
     linear_picture = g.node("Reshape", [total, eighths])  # int32 [1, 2h, 2w, 64 P], the middle of the range being 0
     # The branch: 8-bit copies of latent and linear picture, 7-bit weights.
-    scale = np.concatenate([[INPUT_SCALE], INPUT_SCALE / w["unit"].reshape(-1)]).astype(np.float32)
+    scale = np.concatenate([[INPUT_SCALE], 256 / units(planes) / w["unit"].reshape(-1)]).astype(np.float32)
     x = g.node("Mul", ["latent", g.constant("latent.scale", scale.reshape(1, -1, 1, 1))])
     x = g.to_float(g.to_uint8(x, "latent8", INPUT_SCALE, 128), "latent8", INPUT_SCALE, 128)
     first = w["coarse1.weight"][:, np.r_[channels, :channels]].copy()  # octaves come first in the latent, last in training
-    first[:, 1:] *= UNITS / 16 / RANGE  # a unit of 2^n values is seen as 2^n of 1/256 of the range
+    first[:, 1:] *= 256 / RANGE  # a unit of 2^n values is seen as 2^n of 1/256 of the range
     first_out = g.quantise(g.node("Relu", [g.conv_int8(x, "coarse1", first, w["coarse1.bias"], INPUT_SCALE)]), "coarse1.out", ranges.coarse1 / 255, 0)
     # What stands side by side shares one scale: a ReLU lets the second layer be scaled to the first one's range.
     level = ranges.coarse1 / ranges.coarse2
@@ -194,10 +206,10 @@ def encoder(w: Weights, planes: int) -> onnx.ModelProto:
 
     w = dict(w)
     w["fine1.weight"] = w["fine1.weight"] / 32
-    w["linear.weight"] = w["linear.weight"] * GREY
+    w["linear.weight"] = w["linear.weight"] * units_per_grey(planes)
     w["last.weight"], w["last.bias"] = w["last.weight"].copy(), w["last.bias"].copy()
     for name in ("last.weight", "last.bias"):
-        w[name][1:] *= OUTPUT_GAIN * GREY
+        w[name][1:] *= OUTPUT_GAIN * units_per_grey(planes)
         w[name][0] *= 4
     y = g.node("Relu", [convolved("fine1", blocks(8))])
     y = g.node("Add", [y, g.node("Relu", [convolved("fine2", y)])])
