@@ -4,7 +4,9 @@ use latentwire_codec::{
     Header,
     model::{DecodeSpec, Manifest, refuse_external_data},
 };
-use latentwire_latent::{MAX_SYMBOL, Tables, decode, encode};
+use latentwire_latent::{
+    Knob, LevelQuantiser, MAX_SYMBOL, Tables, decode, decode_levels, encode, encode_levels,
+};
 
 /// A coded image's header. Its lengths are exact: neither a byte less nor one more is the same image.
 pub(crate) fn bitstream(data: &[u8]) {
@@ -24,9 +26,21 @@ pub(crate) fn entropy(data: &[u8]) {
     let (tables, tile) = rest.split_at(length);
     let Ok(tables) = Tables::parse(tables) else { return };
     let (rows, columns) = (u32::from(rows % 32) + 1, u32::from(columns % 32) + 1);
+    if tables.has_levels() {
+        return entropy_with_levels(&tables, rows, columns, tile);
+    }
     let Ok(latent) = decode(&tables, tables.channels(), rows, columns, tile) else { return };
     assert!(latent.values.iter().all(|value| value.abs() <= MAX_SYMBOL));
     assert_eq!(encode(&tables, &latent).as_deref(), Ok(tile));
+}
+
+/// The same with block levels, at the neutral knob.
+fn entropy_with_levels(tables: &Tables, rows: u32, columns: u32, tile: &[u8]) {
+    let steps: Vec<u32> = (0..u32::from(tables.channels())).map(|c| (90_000 * c).max(1)).collect();
+    let quantiser = LevelQuantiser::new(&steps, Knob::NEUTRAL).expect("steps in range");
+    let Ok(latent) = decode_levels(tables, rows, columns, tile, &quantiser) else { return };
+    assert!(latent.values.iter().all(|value| value.abs() <= MAX_SYMBOL));
+    assert_eq!(encode_levels(tables, &latent, &quantiser).as_deref(), Ok(tile));
 }
 
 /// A model folder's files.
