@@ -140,7 +140,7 @@ fn transfer(cases: &mut Cases, mut here: Established, mut there: Established) {
         let position = proposal.segments.seal(&mut buffer).expect("the length that was asked for");
         segments.push((position.last, buffer));
     }
-    for index in 0..segments.len() {
+    for (index, (last, ciphertext)) in segments.iter().enumerate() {
         let up_to = || {
             let mut acceptance = accept();
             for (last, ciphertext) in &segments[..index] {
@@ -148,7 +148,6 @@ fn transfer(cases: &mut Cases, mut here: Established, mut there: Established) {
             }
             acceptance
         };
-        let (last, ciphertext) = &segments[index];
         for mut changed in flips(ciphertext) {
             let sent = changed.clone();
             refused(cases, up_to().segments.open(*last, &mut changed), unauthentic);

@@ -311,7 +311,9 @@ impl Session {
                     let noise = seal(&mut self.back, RECEIPT, &failed.encode_to_vec());
                     self.answer(Answer::Receipt(Receipt { noise: noise.into() })).await?;
                 }
-                step => return Some(step),
+                step @ (Step::Hello(_) | Step::Open(_) | Step::Meta(_) | Step::Segment(_)) => {
+                    return Some(step);
+                }
             }
         }
     }

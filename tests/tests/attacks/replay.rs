@@ -58,8 +58,8 @@ async fn n03_replay_of_a_whole_transfer() {
     }
     link.stand.still_sound().await;
     // To the sender: the receiver's recorded answers, one at a time and all.
-    for at in 0..recording.answers.len() {
-        let old = Message::Answer(recording.answers[at].clone());
+    for (at, answer) in recording.answers.iter().enumerate() {
+        let old = Message::Answer(answer.clone());
         let rule = Rule { way: Way::ToSender, at, act: Act::Replace(vec![old]) };
         if at == 2 {
             link.not_believed(rule).await;
@@ -187,8 +187,8 @@ async fn n10_splices() {
     // Between the processes: a segment that the link has kept from the transfer before.
     let mut link = HostileLink::start().await;
     let recording = recorded(&mut link).await;
-    for at in 1..recording.requests.len() {
-        let old: SessionRequest = recording.requests[at].clone();
+    for (at, request) in recording.requests.iter().enumerate().skip(1) {
+        let old: SessionRequest = request.clone();
         for act in
             [Act::Replace(vec![Message::Request(old.clone())]), Act::Inject(vec![Message::Request(old)])]
         {

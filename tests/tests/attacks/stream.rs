@@ -213,7 +213,9 @@ async fn n07_n08_between_processes() {
     }
     // The receiver's answers.
     let rule = Rule { way: Way::ToSender, at: 0, act: Act::Duplicate };
-    assert_eq!(link.rejected("an answer twice", vec![rule]).await, UNAUTHENTIC);
+    let reason = link.rejected("an answer twice", vec![rule]).await;
+    // The session is over before the image is opened in it, or just after.
+    assert!([UNAUTHENTIC, "SESSION_EXPIRED", "PEER_UNAVAILABLE"].contains(&reason.as_str()), "{reason}");
     cases.one();
     // A small image follows its Open at once: it may have come whole before its sender gave it up.
     link.stand.settle().await;
