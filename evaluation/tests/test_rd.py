@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from latentwire_evaluation.compressai_baseline import table as baseline
 from latentwire_evaluation.measure import padme
 from latentwire_evaluation.rd import cost, draw, fill, gate, noise, rates, tables
 from latentwire_evaluation.rd.bjontegaard import bd_rate, rising, ssim_decibels
@@ -178,10 +179,12 @@ def test_documents_are_filled_again_and_again_and_a_wrong_name_is_refused():
 def test_documents_say_what_the_kept_figures_say():
     kept = ROOT / "docs/figures/rd.json"
     text = (ROOT / "docs/MODELS.md").read_text()
+    named = re.findall(r"<!-- rd:([a-z-]+) -->\n(.*?)<!-- /rd:\1 -->", text, re.DOTALL)
+    assert named and {name for name, _ in named} <= fill.PARTS.keys()
     if kept.is_file():
         assert fill.filled(text, json.loads(kept.read_text())) == text, "run `make evaluate-rd-docs`"
     else:
-        assert "<!-- rd:" not in text
+        assert not any(inside for _, inside in named), "figures that nothing measured"
 
 
 def test_plots_are_pictures_for_light_and_dark_pages(tmp_path):
@@ -242,6 +245,18 @@ def test_multiplications_are_counted_by_kind_on_free_sides(tmp_path):
     (tmp_path / "up.onnx").write_bytes(upwards)
     with pytest.raises(cost.NotCounted, match="ConvTranspose"):
         cost.products(tmp_path / "up.onnx", {"x": np.zeros((1, 3, 8, 6), np.float32)})
+
+
+def test_the_baselines_figures_are_taken_by_pixels_and_of_nothing_else(tmp_path, context, monkeypatch):
+    here, gone = (Picture(ROOT / name, np.full((20, 20), value, np.uint8), None) for name, value in (("here.png", 3), ("gone.png", 4)))
+    held = {"columns": ["step", "bytes", "ssim", "psnr_db"], "pictures": {digest(here.pixels): [[2.0, 90, 0.9, 33.0], [1.0, 150, 0.96, 38.0]]}}
+    (tmp_path / "brain-points.json").write_text(json.dumps(held))
+    assert baseline.read("brain", tmp_path)[digest(here.pixels)][1] == {"step": 1.0, "bytes": 150, "ssim": 0.96, "psnr_db": 38.0}
+    assert baseline.read("chest", tmp_path) == {}
+    monkeypatch.setattr(baseline, "FOLDER", tmp_path)
+    found = gate.trained_baseline(context, "brain", [here, gone])
+    assert found == [Point("here.png", BASELINE, 2.0, 90, 0.9, 33.0), Point("here.png", BASELINE, 1.0, 150, 0.96, 38.0)] and not context.problems
+    assert gate.trained_baseline(context, "brain", [gone]) == [] and "make evaluate-compressai" in context.problems[0]
 
 
 def test_sources_that_trained_are_those_of_the_list(tmp_path):

@@ -10,10 +10,10 @@ from ..services import ROOT
 FOLDER = ROOT / "evaluation/compressai"
 
 
-def read(modality: str, folder: Path = FOLDER) -> dict[str, list[dict]]:
+def read(modality: str, folder: Path | None = None) -> dict[str, list[dict]]:
     """By the digest of a picture's pixels: {step, bytes, ssim, psnr_db}, coarse to fine. Empty where nothing was measured."""
     try:
-        held = json.loads((folder / f"{modality}-points.json").read_text(encoding="utf-8"))
+        held = json.loads(((folder or FOLDER) / f"{modality}-points.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     found: dict[str, list[dict]] = {}
