@@ -72,7 +72,7 @@ impl LevelModel {
         if above < 0 {
             return 0;
         }
-        let quotient = above.min(self.last_begins) as u64 * self.reciprocal >> RECIPROCAL_BITS;
+        let quotient = (above.min(self.last_begins) as u64 * self.reciprocal) >> RECIPROCAL_BITS;
         (quotient + 1).min(self.last_bin) as usize
     }
 }

@@ -1,5 +1,7 @@
 //! Tables with block levels to test with, and a slow and literal reading of how a tile is coded with them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use constriction::stream::Encode;
 use constriction::stream::model::ContiguousCategoricalEntropyModel;
 use constriction::stream::queue::DefaultRangeEncoder;
