@@ -1,8 +1,10 @@
 //! An honest session whose every draw is known, so that an input means the same in every run.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::LazyLock};
 
-use latentwire_sealing::{Established, Hello, Initiator, Responder, Role, SecretKey, TrustEntry, TrustStore};
+use latentwire_sealing::{
+    Established, Hello, Initiator, Responder, Role, SecretKey, SessionSecrets, TrustEntry, TrustStore,
+};
 use ml_kem::{MlKem768, kem::FromSeed};
 use rand_core::{TryCryptoRng, TryRng};
 use time::OffsetDateTime;
@@ -43,6 +45,19 @@ pub(crate) fn receiver() -> SecretKey {
     SecretKey::generate(Role::Receiver, &mut Constant(RECEIVER))
 }
 
+/// Message 1 and message 2 of every session here, made once.
+pub(crate) static MESSAGES: LazyLock<(Hello, Vec<u8>)> = LazyLock::new(|| {
+    let (_, hello) = hello();
+    let (_, reply) = reply(&hello);
+    (hello, reply)
+});
+
+/// The secrets of one session, (sender, receiver): transfers of them share no state.
+pub(crate) static SECRETS: LazyLock<(SessionSecrets, SessionSecrets)> = LazyLock::new(|| {
+    let (here, there) = established();
+    (here.secrets, there.secrets)
+});
+
 /// The sender's first step.
 pub(crate) fn hello() -> (Initiator, Hello) {
     let sender = SecretKey::generate(Role::Sender, &mut Constant(SENDER));
@@ -50,7 +65,7 @@ pub(crate) fn hello() -> (Initiator, Hello) {
 }
 
 /// The receiver's answer to a Hello.
-pub(crate) fn reply(hello: &Hello) -> (Established, Vec<u8>) {
+fn reply(hello: &Hello) -> (Established, Vec<u8>) {
     let mut draws = Constant(RECEIVER_DRAWS);
     let sender = SecretKey::generate(Role::Sender, &mut Constant(SENDER));
     let mut trust = TrustStore::default();

@@ -17,14 +17,14 @@ use crate::{
 /// is an edit script for an honest `open_body`, which then gets the commitment that belongs to it.
 pub(crate) fn open(data: &[u8]) {
     let Some((mode, rest)) = data.split_first() else { return };
-    let (mut here, mut there) = session::established();
+    let (here, there) = &*session::SECRETS;
     let proposal = here
-        .secrets
         .propose(&body(3 * 1_024 + 7, InnerLayer::None), ImageSecret::generate(&mut Constant(5)), &[7; 32])
         .expect("a body within its bounds");
     let plaintext = match mode {
         0 => rest.to_vec(),
         1 => {
+            let (mut here, mut there) = session::established();
             let honest = here.sealer.seal(ControlKind::Open, &proposal.open).expect("it is short");
             let message = edited(&honest, rest);
             let opened = there.opener.open(ControlKind::Open, &message);
@@ -35,7 +35,7 @@ pub(crate) fn open(data: &[u8]) {
             let mut open_body = edited(&proposal.open[..OPEN_BODY_BYTES], rest);
             open_body.resize(OPEN_BODY_BYTES, 0);
             let commitment = Prk::extract(
-                there.secrets.handshake_hash(),
+                there.handshake_hash(),
                 &[&session::pq_shared_secret(), &open_body[OPEN_BODY_BYTES - 32..]],
             )
             .bind(Context::of_open_body(&open_body))
@@ -43,7 +43,7 @@ pub(crate) fn open(data: &[u8]) {
             [open_body.as_slice(), &commitment, &[9; 32]].concat()
         }
     };
-    let Ok(accepted) = there.secrets.accept(&plaintext) else {
+    let Ok(accepted) = there.accept(&plaintext) else {
         assert_ne!(plaintext, proposal.open.as_slice(), "the honest Open is accepted");
         return;
     };
@@ -66,8 +66,8 @@ pub(crate) fn segments(data: &[u8]) {
     let coded: Vec<u8> = (0..length).map(|place| place.wrapping_mul(31) as u8).collect();
     let sealed = seal(&coded, 5);
     let foreign = seal(&coded, 6);
-    let (_, there) = session::established();
-    let mut opener = there.secrets.accept(&sealed.open).expect("the same session").segments;
+    let (_, there) = &*session::SECRETS;
+    let mut opener = there.accept(&sealed.open).expect("the same session").segments;
 
     let (mut next, mut dead) = (0, false);
     let mut opened = Vec::new();
@@ -110,13 +110,12 @@ pub(crate) fn chaos(coded: &[u8]) {
     if coded.is_empty() {
         return;
     }
-    let (here, there) = session::established();
+    let (here, there) = &*session::SECRETS;
     let body = body(coded.len() as u64, InnerLayer::Chaos4);
     let mut proposal = here
-        .secrets
         .propose(&body, ImageSecret::generate(&mut Constant(5)), &[7; 32])
         .expect("a body within its bounds");
-    let mut accepted = there.secrets.accept(&proposal.open).expect("the same session");
+    let mut accepted = there.accept(&proposal.open).expect("the same session");
     let digest = Sha256::digest(coded).into();
     let scrambled = ChaosBytes::scramble(coded.to_vec(), &proposal.tags, &digest);
     let mut padded = Vec::new();
@@ -138,9 +137,8 @@ struct Sealed {
 
 /// Seals an image under a secret of this byte.
 fn seal(coded: &[u8], secret: u8) -> Sealed {
-    let (here, _) = session::established();
+    let (here, _) = &*session::SECRETS;
     let mut proposal = here
-        .secrets
         .propose(
             &body(coded.len() as u64, InnerLayer::None),
             ImageSecret::generate(&mut Constant(secret)),
