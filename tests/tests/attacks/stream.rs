@@ -197,7 +197,10 @@ async fn n07_n08_between_processes() {
                 continue;
             }
             let rule = Rule { way: Way::ToReceiver, at, act: act.clone() };
-            assert_eq!(link.rejected("out of order", vec![rule]).await, UNAUTHENTIC, "{act:?} at {at}");
+            let reason = link.rejected("out of order", vec![rule]).await;
+            // A second Hello ends the session, sometimes before the image is opened in it.
+            let over = at == 0 && ["SESSION_EXPIRED", "PEER_UNAVAILABLE"].contains(&reason.as_str());
+            assert!(over || reason == UNAUTHENTIC, "{act:?} at {at}: {reason}");
             cases.one();
         }
     }
