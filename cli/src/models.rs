@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use latentwire_codec::{
-    Codec, CodecConfig, RESEARCH_FOLDER, SessionOptions,
+    Codec, CodecConfig, RESEARCH_FOLDER, SelfCheck, SessionOptions,
     imaging::Limits,
     model::{self, ModelFolder, Parts},
 };
@@ -142,6 +142,8 @@ pub struct Described {
     encoder_bytes: Option<usize>,
     decoder_bytes: Option<usize>,
     tables_bytes: usize,
+    /// Whether its decoder gives other bits here than it is certified to give.
+    pub differs_here: bool,
     /// Why ONNX Runtime does not take its nets.
     load_error: Option<String>,
 }
@@ -182,7 +184,10 @@ fn describe(folder: &Path, models: &Path, onnxruntime: Option<&Path>) -> Result<
         dylib: onnxruntime.map(Path::to_owned),
         limits: Limits::default(),
     };
-    let loaded = Codec::load(&config);
+    let loaded = Codec::load(&config).map(|codec| codec.models());
+    let differs_here = loaded.as_ref().is_ok_and(|models| {
+        models.iter().any(|model| model.digest == read.digest && model.check == SelfCheck::Differs)
+    });
     Ok(Described {
         id: read.id,
         family: read.decode.family.clone(),
@@ -190,7 +195,8 @@ fn describe(folder: &Path, models: &Path, onnxruntime: Option<&Path>) -> Result<
         modality: read.manifest.as_ref().map_or("other", |manifest| manifest.modality.name()),
         licence: read.manifest.map(|manifest| manifest.licence),
         digest: read.digest.to_string(),
-        certified: read.decode.decoder.certified,
+        certified: read.decode.decoder.certified && !differs_here,
+        differs_here,
         encoder_bytes: read.encoder.as_ref().map(Vec::len),
         decoder_bytes: read.decoder.as_ref().map(Vec::len),
         tables_bytes: read.tables.len(),

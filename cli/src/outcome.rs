@@ -78,6 +78,12 @@ pub struct Outcome {
     pub max_abs_error: Option<u32>,
     /// Wall-clock milliseconds of each step; 0 where a step did not run.
     pub timings_ms: TimingsMs,
+    /// Reconstructions made and measured in search of the rate; absent where it was not searched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trials: Option<u32>,
+    /// Quantiser step in 1/256 of the model's own; absent where the model has no rate knob.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantiser_step: Option<u32>,
     /// `chaos4` where that lay below AES-256-GCM; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inner_layer: Option<&'static str>,
@@ -157,6 +163,8 @@ impl Outcome {
             timings_ms: image
                 .and_then(|image| image.timings.as_ref())
                 .map_or_else(TimingsMs::default, Into::into),
+            trials: image.map(|image| image.trials).filter(|trials| *trials > 0),
+            quantiser_step: image.map(|image| image.quantiser_step).filter(|step| *step > 0),
             inner_layer: image.and_then(|image| inner_layer_word(image.inner_layer())),
             segmentation: image.and_then(|image| segmentation_word(image.segmentation())),
             error: None,
@@ -290,6 +298,13 @@ mod tests {
             )
         );
         assert_eq!(outcome.bits_per_pixel(), Some(1.0));
+    }
+
+    #[test]
+    fn a_searched_rate_is_told_with_its_trials() {
+        let image = ImageSummary { trials: 2, quantiser_step: 267, ..summary(Mode::Latent) };
+        let outcome = Outcome::new("a.png".to_owned(), None, ImageStatus::WouldSend, Some(&image));
+        assert!(outcome.to_json().ends_with(r#""trials":2,"quantiser_step":267}"#), "{}", outcome.to_json());
     }
 
     #[test]

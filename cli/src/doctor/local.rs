@@ -89,6 +89,17 @@ pub fn models(args: &DoctorArgs) -> Vec<Finding> {
             sound.iter().filter_map(|found| Some(found.model.as_ref().ok()?.id.as_str())).collect();
         findings.push(Finding::ok("models", format!("{} load", ids.join(", "))));
     }
+    let differing =
+        found.iter().filter_map(|found| found.model.as_ref().ok().filter(|model| model.differs_here));
+    findings.extend(differing.map(|model| {
+        let message = format!(
+            "{}: this machine differs: the decoder gives other bits than it is certified to give",
+            model.id
+        );
+        let advice = "nothing must be done: it is not certified here, and what a certified sender sends with it travels \
+                      exact; compare processor and ONNX Runtime with the list in docs/MODELS.md";
+        Finding::warn("models", message, advice)
+    }));
     findings.extend(broken.into_iter().map(|found| {
         let message = format!("{}: {}", found.folder.display(), found.problem().unwrap_or_default());
         Finding::fail("models", message, "restore the folder from its release, or take it away")

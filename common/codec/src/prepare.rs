@@ -143,7 +143,7 @@ fn prepare_latent(
         mark: Mark::of(model.info.purpose).or(below_floor.then_some(Mark::BelowFloor)),
         exact_reason: None,
         trials,
-        quantiser_step: (policy.latent_coding == LatentCoding::Entropy).then_some(quantiser_step),
+        quantiser_step: model.has_levels().then_some(quantiser_step),
         ..source.report(format, Some(&pixels), modality, timings)
     };
     let reconstruction = measurement.map(|measurement| measurement.reconstruction);

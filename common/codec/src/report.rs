@@ -157,9 +157,9 @@ pub struct Report {
     pub mark: Option<Mark>,
     /// Why the image travels exact, if it does.
     pub exact_reason: Option<String>,
-    /// Reconstructions that were made and measured to choose the rate or to hold against the floors; 0 where none was.
+    /// Reconstructions that were made and measured in search of the rate; 0 where the rate was not searched.
     pub trials: u32,
-    /// Quantiser step of the latent that travels, in 1/256 of the model's own; `None` in exact form and for raw rows.
+    /// Quantiser step of the latent that travels, in 1/256 of the model's own, where the model has a rate knob.
     pub quantiser_step: Option<u16>,
     /// What each step took.
     pub timings: Timings,

@@ -29,6 +29,10 @@ pub struct RateSpec {
     pub ssim: Vec<(i32, f64)>,
     /// Knob and PSNR in dB, likewise.
     pub psnr_db: Vec<(i32, f64)>,
+    /// How many knobs finer than the curves say the search begins, 0 to 32: what most pictures need to meet their floor at
+    /// once, so that the second trial may miss it.
+    #[serde(default)]
+    pub spread: f64,
 }
 
 /// The rate knob's range, in sixteenths of an octave of the steps.
@@ -48,6 +52,10 @@ impl EncoderSpec {
         if let Some(rate) = &self.rate {
             check_curve("encoder.rate.ssim", &rate.ssim, 1.0)?;
             check_curve("encoder.rate.psnr_db", &rate.psnr_db, 200.0)?;
+            if !(0.0..=32.0).contains(&rate.spread) {
+                let problem = format!("must be 0 to 32 knobs, found {}", rate.spread);
+                return Err(field(FILE, "encoder.rate.spread", problem));
+            }
         }
         Ok(())
     }

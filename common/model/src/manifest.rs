@@ -218,7 +218,7 @@ sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     }
 
     const CURVES: &str = "dead_zone = 0.125\n[encoder.rate]\nssim = [[-48, 0.99], [64, 0.9]]\n\
-                          psnr_db = [[-16, 44.0], [0, 44.0], [16, 38]]\n";
+                          psnr_db = [[-16, 44.0], [0, 44.0], [16, 38]]\nspread = 3\n";
 
     #[test]
     fn an_encoder_may_say_how_its_latents_are_quantised() {
@@ -227,6 +227,7 @@ sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
         let rate = encoder.rate.unwrap();
         assert_eq!(rate.ssim, [(-48, 0.99), (64, 0.9)]);
         assert_eq!(rate.psnr_db, [(-16, 44.0), (0, 44.0), (16, 38.0)]);
+        assert_eq!(rate.spread, 3.0);
         let encoder = Manifest::parse(GOOD.as_bytes()).unwrap().encoder.unwrap();
         assert_eq!((encoder.dead_zone, encoder.rate), (None, None));
     }
@@ -248,6 +249,8 @@ sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
             ("[16, 38]", "[-20, 38]", "`encoder.rate.psnr_db`"),
             ("[16, 38]", "[16]", "not a valid manifest"),
             ("psnr_db", "psnr", "not a valid manifest"),
+            ("spread = 3", "spread = 32.5", "`encoder.rate.spread`"),
+            ("spread = 3", "spread = -1", "`encoder.rate.spread`"),
         ] {
             let text = [GOOD, &CURVES.replacen(from, to, 1)].concat();
             assert_ne!(text, [GOOD, CURVES].concat(), "{from}");

@@ -228,6 +228,8 @@ pub fn summary_from_report(report: &codec::Report) -> v1::ImageSummary {
         // How it travels is not the codec's to say.
         inner_layer: v1::InnerLayer::Unspecified.into(),
         segmentation: v1::Segmentation::Unspecified.into(),
+        trials: report.trials,
+        quantiser_step: report.quantiser_step.unwrap_or_default().into(),
     }
 }
 
@@ -313,6 +315,7 @@ pub fn model_to_proto(model: &codec::ModelInfo) -> v1::Model {
         decoder: model.decoder,
         certified: model.certified,
         purpose: purpose_to_proto(model.purpose).into(),
+        differs_here: model.check == codec::SelfCheck::Differs,
     }
 }
 

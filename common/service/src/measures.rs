@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use latentwire_codec::Codec;
+use latentwire_codec::{Codec, SelfCheck};
 use latentwire_sealing::{TrustEntry, TrustStore};
 
 use crate::admin::{MetricsError, metrics_handle};
@@ -183,9 +183,16 @@ pub fn started(owner: Owner, max_concurrent: u32, pool: u16) -> Result<(), Metri
     Ok(())
 }
 
-/// Enters the models and the runtime once they are loaded.
+/// Enters the models and the runtime once they are loaded, and warns of those whose decoder differs on this machine.
 pub fn models_loaded(codec: &Codec) {
     let models = codec.models();
+    for model in models.iter().filter(|model| model.check == SelfCheck::Differs) {
+        tracing::warn!(
+            model = model.id,
+            "this machine differs: the decoder gives other bits than it is certified to give, so it is not certified \
+             here; compare processor and ONNX Runtime with the list in docs/MODELS.md"
+        );
+    }
     #[expect(clippy::cast_precision_loss, reason = "a gauge needs no 53rd bit")]
     metrics::gauge!("latentwire_models_loaded").set(models.len() as f64);
     metrics::gauge!("latentwire_onnxruntime_info", "version" => codec.runtime_version().to_owned()).set(1.0);

@@ -33,7 +33,8 @@ pub struct Policy {
     /// What the picture shows, or unspecified: the service finds out.
     #[prost(enumeration = "Modality", tag = "5")]
     pub modality: i32,
-    /// Quantiser step in per cent of the model's own, 25..1600; 0 is 100.
+    /// Quantiser step in per cent of the model's own, 25..1600. 0 leaves it to the model: 100, or, where the model's rate can
+    /// be varied, the coarsest step that two trials find to meet the floors.
     #[prost(uint32, tag = "6")]
     pub quantiser_step_percent: u32,
     /// Padding of the sealed stream.
@@ -172,6 +173,12 @@ pub struct ImageSummary {
     /// Why the picture is not to be taken for the original; unspecified where nothing speaks against it.
     #[prost(enumeration = "Mark", tag = "21")]
     pub mark: i32,
+    /// Reconstructions that the sender made and measured in search of the rate; 0 where it did not search.
+    #[prost(uint32, tag = "22")]
+    pub trials: u32,
+    /// Quantiser step of the latent in 1/256 of the model's own; 0 when exact, and for models without a rate knob.
+    #[prost(uint32, tag = "23")]
+    pub quantiser_step: u32,
 }
 /// Why a transfer failed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1409,12 +1416,15 @@ pub struct Model {
     /// Whether this service holds the decoder.
     #[prost(bool, tag = "6")]
     pub decoder: bool,
-    /// Whether the decoder is declared bit-identical on every listed processor.
+    /// Whether the decoder is declared bit-identical on every listed processor, and was not found to differ on this machine.
     #[prost(bool, tag = "7")]
     pub certified: bool,
     /// What it may be used for.
     #[prost(enumeration = "Purpose", tag = "8")]
     pub purpose: i32,
+    /// Whether its decoder gave other bits on this machine than it is declared to give: it is then not certified here.
+    #[prost(bool, tag = "9")]
+    pub differs_here: bool,
 }
 /// The models.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -1,6 +1,6 @@
 """Writes the tiny models that the codec's tests run on: no trained weight, a few kilobytes each.
 
-    python make_models.py        (needs onnx and numpy; writes into its own folder, byte for byte the same each time)
+    python make_models.py        (needs onnx, onnxruntime and numpy; writes into its own folder, byte for byte the same each time)
 
 sound/haar-chest    2x2 Haar of three planes, int32 output, near lossless
 sound/haar-fundus   the same, float32 output
@@ -8,6 +8,7 @@ sound/mono-brain    one plane, float32 output: grey pictures only
 sound/blur-other    2x2 means, a 3x3 filter on the way back, small tiles with a halo: visibly lossy
 sound/research/     a whole-dense, whose nets take tiles of 32x32 pixels only (research), and a soften-chest (denoising)
 own/                a haar-ultrasound that is chosen by name, beside a mono-brain
+levels/levels-chest block levels and a decoder of integers alone, as the `rd` family has (rd.py)
 nan-decoder/        a decoder that divides zero by zero
 nan-encoder/        an encoder that does
 """
@@ -19,9 +20,26 @@ import struct
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+import rd
+
 HERE = pathlib.Path(__file__).parent
+
+
+def fixed_latent(seed, channels, height, width):
+    """The latent of the start-up check, as common/inference/src/check.rs defines it."""
+    state, values = seed, []
+    for index in range(channels * height * width):
+        state = (state + 0x9E3779B97F4A7C15) % 2**64
+        z = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+        z ^= z >> 31
+        value = (z >> 32) % 4001 - 2000
+        k = math.copysign(abs(value) >> z % 16, value)
+        values.append(4 * (z >> 59) if index < height * width else k)
+    return np.array(values, np.float32).reshape(1, channels, height, width)
 
 
 def net(nodes, constants, source, target, output_type=TensorProto.FLOAT, tile=None):
@@ -227,7 +245,72 @@ sha256 = "{digest(encoder)}"
         (path / name).write_bytes(data)
 
 
+def levels():
+    """`levels-chest`, with the digest that ONNX Runtime gives here for its start-up check."""
+    channels, stride = 22, rd.BLOCK
+    half = lambda graph, source, target, kind: net(graph.nodes, graph.constants, source, target, kind)
+    encoder = half(rd.encoder(channels), ("pixels", 1), ("latent", channels), TensorProto.FLOAT)
+    decoder = half(rd.decoder(channels, 8), ("latent", channels), ("pixels", 1), TensorProto.INT32)
+    distribution = lambda alpha, fraction: laplace_table(alpha, fraction, min(40, 2 + math.ceil(6 * alpha)))
+    table = rd.tables(channels, 4, distribution)
+    seed, height, width = 1, 8, 12
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    session = onnxruntime.InferenceSession(decoder, options, providers=["CPUExecutionProvider"])
+    (output,) = session.run(None, {"latent": fixed_latent(seed, channels, height, width)})
+    checked = hashlib.sha256(output.astype("<i4").tobytes()).hexdigest()
+    path = HERE / "levels/levels-chest"
+    path.mkdir(parents=True, exist_ok=True)
+    digest = lambda data: hashlib.sha256(data).hexdigest()
+    decode = f"""bitstream = 1
+family = "rd-test"
+[decoder]
+file = "decoder.onnx"
+sha256 = "{digest(decoder)}"
+output = "int32"
+output_shift = {rd.SHIFT}
+certified = true
+[decoder.check]
+seed = {seed}
+height = {height}
+width = {width}
+sha256 = "{checked}"
+[tables]
+file = "tables.bin"
+sha256 = "{digest(table)}"
+[latent]
+channels = {channels}
+stride = {stride}
+quantiser = "levels"
+steps = {[1] + [24 * 256] * (channels - 1)}
+[pixels]
+channels = 1
+[tiles]
+size = 512
+encoder_halo = 0
+decoder_halo = 32
+""".encode()
+    manifest = f"""id = "levels-chest"
+family = "rd-test"
+modality = "chest"
+licence = "Apache-2.0 OR MIT"
+decode_sha256 = "{digest(decode)}"
+[encoder]
+file = "encoder.onnx"
+sha256 = "{digest(encoder)}"
+dead_zone = 0.1
+[encoder.rate]
+ssim = [[-48, 0.986], [-32, 0.985], [-16, 0.982], [0, 0.972], [16, 0.96], [32, 0.933], [48, 0.83], [64, 0.63]]
+psnr_db = [[-48, 46.4], [-16, 45], [0, 42.3], [16, 40], [32, 36.4], [48, 30.2], [64, 25.4]]
+spread = 8
+""".encode()
+    files = {"encoder.onnx": encoder, "decoder.onnx": decoder, "tables.bin": table, "decode.toml": decode, "manifest.toml": manifest}
+    for name, data in files.items():
+        (path / name).write_bytes(data)
+
+
 def main():
+    levels()
     haar_tables = tables(12, set(range(12)) - {0, 4, 8})
     haar_steps = [0.0078125] * 4 + [0.015625] * 8
     write("sound/haar-chest", "chest", haar(3, "int32"), haar_tables, haar_steps, 3, "int32")
