@@ -187,7 +187,7 @@ class StepTimings(_message.Message):
     def __init__(self, prepare_ms: _Optional[float] = ..., encode_ms: _Optional[float] = ..., code_ms: _Optional[float] = ..., seal_ms: _Optional[float] = ..., transfer_ms: _Optional[float] = ..., open_ms: _Optional[float] = ..., decode_ms: _Optional[float] = ...) -> None: ...
 
 class ImageSummary(_message.Message):
-    __slots__ = ("mode", "model", "modality", "width", "height", "frames", "channels", "bits", "original_bytes", "raw_bytes", "coded_bytes", "sealed_bytes", "fidelity", "measured", "below_floor", "exact_reason", "timings", "format", "inner_layer", "segmentation", "mark")
+    __slots__ = ("mode", "model", "modality", "width", "height", "frames", "channels", "bits", "original_bytes", "raw_bytes", "coded_bytes", "sealed_bytes", "fidelity", "measured", "below_floor", "exact_reason", "timings", "format", "inner_layer", "segmentation", "mark", "trials", "quantiser_step")
     MODE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODALITY_FIELD_NUMBER: _ClassVar[int]
@@ -209,6 +209,8 @@ class ImageSummary(_message.Message):
     INNER_LAYER_FIELD_NUMBER: _ClassVar[int]
     SEGMENTATION_FIELD_NUMBER: _ClassVar[int]
     MARK_FIELD_NUMBER: _ClassVar[int]
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    QUANTISER_STEP_FIELD_NUMBER: _ClassVar[int]
     mode: Mode
     model: str
     modality: Modality
@@ -230,7 +232,9 @@ class ImageSummary(_message.Message):
     inner_layer: InnerLayer
     segmentation: Segmentation
     mark: Mark
-    def __init__(self, mode: _Optional[_Union[Mode, str]] = ..., model: _Optional[str] = ..., modality: _Optional[_Union[Modality, str]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frames: _Optional[int] = ..., channels: _Optional[int] = ..., bits: _Optional[int] = ..., original_bytes: _Optional[int] = ..., raw_bytes: _Optional[int] = ..., coded_bytes: _Optional[int] = ..., sealed_bytes: _Optional[int] = ..., fidelity: _Optional[_Union[Fidelity, _Mapping]] = ..., measured: _Optional[bool] = ..., below_floor: _Optional[bool] = ..., exact_reason: _Optional[str] = ..., timings: _Optional[_Union[StepTimings, _Mapping]] = ..., format: _Optional[str] = ..., inner_layer: _Optional[_Union[InnerLayer, str]] = ..., segmentation: _Optional[_Union[Segmentation, str]] = ..., mark: _Optional[_Union[Mark, str]] = ...) -> None: ...
+    trials: int
+    quantiser_step: int
+    def __init__(self, mode: _Optional[_Union[Mode, str]] = ..., model: _Optional[str] = ..., modality: _Optional[_Union[Modality, str]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., frames: _Optional[int] = ..., channels: _Optional[int] = ..., bits: _Optional[int] = ..., original_bytes: _Optional[int] = ..., raw_bytes: _Optional[int] = ..., coded_bytes: _Optional[int] = ..., sealed_bytes: _Optional[int] = ..., fidelity: _Optional[_Union[Fidelity, _Mapping]] = ..., measured: _Optional[bool] = ..., below_floor: _Optional[bool] = ..., exact_reason: _Optional[str] = ..., timings: _Optional[_Union[StepTimings, _Mapping]] = ..., format: _Optional[str] = ..., inner_layer: _Optional[_Union[InnerLayer, str]] = ..., segmentation: _Optional[_Union[Segmentation, str]] = ..., mark: _Optional[_Union[Mark, str]] = ..., trials: _Optional[int] = ..., quantiser_step: _Optional[int] = ...) -> None: ...
 
 class TransferError(_message.Message):
     __slots__ = ("code", "reason", "message")

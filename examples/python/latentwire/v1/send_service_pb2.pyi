@@ -118,7 +118,7 @@ class ListModelsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("id", "modality", "family", "decoder_digest", "encoder", "decoder", "certified", "purpose")
+    __slots__ = ("id", "modality", "family", "decoder_digest", "encoder", "decoder", "certified", "purpose", "differs_here")
     ID_FIELD_NUMBER: _ClassVar[int]
     MODALITY_FIELD_NUMBER: _ClassVar[int]
     FAMILY_FIELD_NUMBER: _ClassVar[int]
@@ -127,6 +127,7 @@ class Model(_message.Message):
     DECODER_FIELD_NUMBER: _ClassVar[int]
     CERTIFIED_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    DIFFERS_HERE_FIELD_NUMBER: _ClassVar[int]
     id: str
     modality: _common_pb2.Modality
     family: str
@@ -135,7 +136,8 @@ class Model(_message.Message):
     decoder: bool
     certified: bool
     purpose: _common_pb2.Purpose
-    def __init__(self, id: _Optional[str] = ..., modality: _Optional[_Union[_common_pb2.Modality, str]] = ..., family: _Optional[str] = ..., decoder_digest: _Optional[bytes] = ..., encoder: _Optional[bool] = ..., decoder: _Optional[bool] = ..., certified: _Optional[bool] = ..., purpose: _Optional[_Union[_common_pb2.Purpose, str]] = ...) -> None: ...
+    differs_here: bool
+    def __init__(self, id: _Optional[str] = ..., modality: _Optional[_Union[_common_pb2.Modality, str]] = ..., family: _Optional[str] = ..., decoder_digest: _Optional[bytes] = ..., encoder: _Optional[bool] = ..., decoder: _Optional[bool] = ..., certified: _Optional[bool] = ..., purpose: _Optional[_Union[_common_pb2.Purpose, str]] = ..., differs_here: _Optional[bool] = ...) -> None: ...
 
 class ListModelsResponse(_message.Message):
     __slots__ = ("models",)
