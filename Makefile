@@ -12,7 +12,7 @@ ONLY ?=
 FAMILY ?= rd
 MINUTES ?=
 
-.PHONY: help cli-docs evaluate evaluate-rd-docs evaluate-compressai evaluate-compressai-train evaluation-compressai-lock evaluate-figures evaluate-cipher evaluate-surrogate evaluate-timing evaluate-denoising test-evaluation demo images compose-demo test attacks setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock evaluation-lock clean check-monitoring python-stubs python-lock release release-check two-sites
+.PHONY: help cli-docs evaluate evaluate-rd-docs evaluate-compressai evaluate-compressai-train evaluation-compressai-lock evaluate-figures evaluate-cipher evaluate-surrogate evaluate-timing evaluate-denoising test-evaluation demo images compose-demo test attacks bit-identity setup lint proto config-docs evaluate-quick compare-quick train train-figures test-training training-lock evaluation-lock clean check-monitoring python-stubs python-lock release release-check two-sites
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -34,6 +34,9 @@ test: setup ## Format, lint, unit, integration and two-process tests
 
 attacks: setup ## The attack kit in its long form, N1 to N32; prints how many adversarial cases it has tried
 	@scripts/attacks.sh
+
+bit-identity: ## Certified decoders on emulated processors, threads and versions of ONNX Runtime, into docs/figures/bit-identity.md
+	@scripts/bit-identity.sh 1000 docs/figures/bit-identity.md
 
 lint: ## Formatting and clippy alone
 	cargo fmt --all --check
