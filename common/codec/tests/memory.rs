@@ -15,6 +15,8 @@ const SIDE: u32 = 4000;
 /// Where the child finds its picture and its folder of models.
 const PICTURE: &str = "LATENTWIRE_TEST_PICTURE";
 const MODELS: &str = "LATENTWIRE_TEST_MODELS";
+/// And which model it is to take: those of the repository want to be named.
+const MODEL: &str = "LATENTWIRE_TEST_MODEL";
 
 /// The small model, and those of the family that the repository holds.
 fn folders() -> Vec<PathBuf> {
@@ -38,6 +40,7 @@ fn a_large_picture_stays_within_bounds() {
             .args(["--exact", "the_child", "--ignored", "--nocapture"])
             .env(PICTURE, &picture)
             .env(MODELS, one.path())
+            .env(MODEL, id)
             .current_dir(repository())
             .output()
             .unwrap();
@@ -55,7 +58,8 @@ fn a_large_picture_stays_within_bounds() {
 fn the_child() {
     let variable = |name| std::env::var_os(name).map(PathBuf::from).unwrap();
     let codec = Codec::load(&config(Path::new(&variable(MODELS)), BOTH)).unwrap();
-    let policy = Policy { below_floor: BelowFloor::SendMarked, ..Policy::default() };
+    let model = std::env::var(MODEL).ok();
+    let policy = Policy { model, below_floor: BelowFloor::SendMarked, ..Policy::default() };
     let prepared = codec.prepare(&std::fs::read(variable(PICTURE)).unwrap(), &policy).unwrap();
     assert_eq!((prepared.report.mode, prepared.report.width), (Mode::Latent, SIDE));
     assert!(prepared.report.measured && (1..=2).contains(&prepared.report.trials));

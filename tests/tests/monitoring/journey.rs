@@ -142,7 +142,7 @@ fn what_happened_is_counted() {
     assert_eq!(count(receiver, "latentwire_peer_key_expiry_timestamp_seconds", &ends), 4_102_444_800.0);
     for page in [sender, receiver] {
         assert_eq!(count(page, "latentwire_ready", &[]), 1.0);
-        assert_eq!(count(page, "latentwire_models_loaded", &[]), 3.0);
+        assert_eq!(count(page, "latentwire_models_loaded", &[]), 6.0);
         assert_eq!(count(page, "latentwire_build_info", &[("version", env!("CARGO_PKG_VERSION"))]), 1.0);
         assert!(count(page, "process_resident_memory_bytes", &[]) > 1e6);
     }
