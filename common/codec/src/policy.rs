@@ -155,7 +155,7 @@ impl Floors {
 }
 
 /// What a request asks of the codec.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Default, Debug, PartialEq)]
 pub struct Policy {
     /// How the image travels.
     pub mode: Mode,
@@ -174,20 +174,6 @@ pub struct Policy {
     pub quantiser_step_percent: Option<u32>,
     /// How the latent is written; [`LatentCoding::RawRows`] goes with [`Mode::Latent`] and the model's own step.
     pub latent_coding: LatentCoding,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            mode: Mode::default(),
-            floors: Floors::default(),
-            below_floor: BelowFloor::default(),
-            model: None,
-            modality: None,
-            quantiser_step_percent: None,
-            latent_coding: LatentCoding::default(),
-        }
-    }
 }
 
 /// The model's own steps.
