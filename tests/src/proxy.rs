@@ -397,7 +397,7 @@ fn alter(message: &mut Message, change: &Act) {
         Act::Slot(slot) => match message {
             Message::Request(SessionRequest { step: Some(Request::Meta(meta)) }) => meta.slot = *slot,
             Message::Request(SessionRequest { step: Some(Request::Segment(segment)) }) => {
-                segment.slot = *slot
+                segment.slot = *slot;
             }
             Message::Request(_) | Message::Answer(_) => {}
         },
