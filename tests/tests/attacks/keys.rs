@@ -27,7 +27,7 @@ fn refused(workplace: &Workplace, role: &str, flags: &[&str]) -> String {
     launch.log = workplace.path("refused.log");
     // The log of one start alone.
     let _ = fs::remove_file(&launch.log);
-    let log = Service::start(launch).err().expect("a service has started with a bad key file");
+    let log = Service::start(launch).expect_err("a service has started with a bad key file");
     assert!(!log.contains("panicked"), "{log}");
     assert!(!data.join("catalogue.sqlite").exists(), "the data folder was opened without a key");
     log
