@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Most bytes of the protocol stand under a tag, which no mutation gets past. Where that is so, a target makes the honest message
-//! itself, from fixed draws, and takes its input as what a stranger does to it ([`edits`]): then the oracle is exact — an edited
+//! itself, from fixed draws, and takes its input as what a stranger does to it (`edits`): then the oracle is exact — an edited
 //! message is refused, an unedited one is not — and where the parser behind a tag is meant, the target seals the input.
 
 mod coded;
