@@ -36,7 +36,7 @@ attacks: setup ## The attack kit in its long form, N1 to N32; prints how many ad
 	@scripts/attacks.sh
 
 bit-identity: ## Certified decoders on emulated processors, threads and versions of ONNX Runtime, into docs/figures/bit-identity.md
-	@scripts/bit-identity.sh 1000 docs/figures/bit-identity.md
+	@scripts/bit-identity.sh 340 docs/figures/bit-identity.md
 
 lint: ## Formatting and clippy alone
 	cargo fmt --all --check
