@@ -112,6 +112,7 @@ async fn n05_reflection() {
     link.still_sound().await;
     // The receiver's own, back to it as a Hello or an Open.
     let recording = recorded(&mut link).await;
+    link.settle().await;
     for at in 0..recording.answers.len() {
         let rule = Rule { way: Way::ToSender, at, act: Act::Reflect };
         if at == 2 {
@@ -119,7 +120,7 @@ async fn n05_reflection() {
         } else {
             link.play(vec![rule]).await;
             link.send(random(), file()).await.expect_err("the answer never comes");
-            link.stand.settle().await;
+            link.settle().await;
         }
         cases.one();
     }

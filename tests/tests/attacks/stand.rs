@@ -289,6 +289,16 @@ impl HostileLink {
         self.stand.settle().await;
     }
 
+    /// The link is honest again and both ends have done what was under way; what is stored by now is nothing to wonder at.
+    pub async fn settle(&mut self) {
+        self.play(Vec::new()).await;
+        eventually("the receiver's sessions are over", async || {
+            open_sessions(&self.stand.receiver.service) == 0.0
+        })
+        .await;
+        self.stand.settle().await;
+    }
+
     /// The link is honest again: nothing has come out, an image passes through it.
     pub async fn still_sound(&mut self) {
         self.play(Vec::new()).await;
