@@ -38,6 +38,10 @@ attacks: setup ## The attack kit in its long form, N1 to N32; prints how many ad
 bit-identity: ## Certified decoders on emulated processors, threads and versions of ONNX Runtime, into docs/figures/bit-identity.md
 	@scripts/bit-identity.sh 340 docs/figures/bit-identity.md
 
+.PHONY: crypto-cost
+crypto-cost: setup ## What the cryptography costs, beside aws-lc-rs and openssl, and its share of a journey, into docs/figures/crypto-cost.md
+	@scripts/crypto-cost.sh
+
 lint: ## Formatting and clippy alone
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -45,6 +49,10 @@ lint: ## Formatting and clippy alone
 proto: ## Regenerate the checked-in protobuf code and check the schema
 	cargo run --quiet -p latentwire-proto --example generate
 	scripts/check-proto.sh
+
+.PHONY: model-pins
+model-pins: ## Pin the models of models/ anew, in models/PINS.toml; sender-svc and receiver-svc load no other ones by themselves
+	UPDATE_PINS=1 cargo test --quiet --locked -p latentwire-tests --test model_pins
 
 config-docs: ## Regenerate docs/CONFIGURATION.md
 	UPDATE_CONFIGURATION=1 cargo test --quiet --locked -p latentwire-tests --test configuration

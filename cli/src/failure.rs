@@ -3,6 +3,7 @@
 use std::{fmt, io, path::Path};
 
 use latentwire_proto::code_name;
+use latentwire_service::dial::explain;
 use serde::Serialize;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -84,16 +85,6 @@ impl Failure {
         Self::new("FAILED_PRECONDITION", reason, message, Exit::Local)
     }
 
-    /// The service does not answer.
-    #[must_use]
-    pub fn unreachable(service: &str, url: &str, cause: &dyn std::error::Error) -> Self {
-        let message = format!(
-            "cannot reach {service} at {url}: {}; is it running, and is the port right?",
-            root(cause)
-        );
-        Self::new("UNAVAILABLE", "SERVICE_UNREACHABLE", message, Exit::Unreachable)
-    }
-
     /// The command was ended by a signal.
     #[must_use]
     pub fn interrupted(exit: Exit) -> Self {
@@ -138,7 +129,7 @@ impl From<Status> for Failure {
             return Self::rejected(code, &info.reason, status.message());
         }
         // A connection that broke has a cause on this side; a status that was sent has none.
-        let broken = std::error::Error::source(&status).map(root);
+        let broken = std::error::Error::source(&status).map(explain);
         if status.code() == Code::Unavailable || broken.is_some() {
             let cause = broken.unwrap_or_else(|| status.message().to_owned());
             let (code, message) = ("UNAVAILABLE", format!("the service went away: {cause}"));

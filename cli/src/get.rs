@@ -10,9 +10,10 @@ use latentwire_proto::v1::{
     GetImageHeader, GetImageRequest, GetImageResponse, get_image_request::Key, get_image_response::Part,
     image_service_client::ImageServiceClient,
 };
+use latentwire_service::dial::Connection;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tonic::{Code, Request, Status, Streaming, transport::Channel};
+use tonic::{Code, Request, Status, Streaming};
 
 use crate::{
     args::{GetArgs, TransferId, is_standard_stream},
@@ -38,7 +39,7 @@ pub async fn get(args: GetArgs, terminal: &mut Terminal<'_>) -> Result<Exit, Fai
     if to_standard_output && stdout().is_terminal() {
         return Err(Failure::usage("an image is no text for a terminal: name a file, or pipe it"));
     }
-    let channel = connect("receiver-svc", &args.receiver).await?;
+    let channel = connect("receiver-svc", &args.receiver, &args.credentials).await?;
     let timeout = Duration::from_secs(args.timeout);
     let mut client = ImageServiceClient::new(channel);
     let mut responses = open(&mut client, args.id, timeout).await?;
@@ -97,7 +98,7 @@ pub async fn get(args: GetArgs, terminal: &mut Terminal<'_>) -> Result<Exit, Fai
 
 /// Asks for a transfer of that id, and where there is none for an image of that id.
 async fn open(
-    client: &mut ImageServiceClient<Channel>,
+    client: &mut ImageServiceClient<Connection>,
     id: TransferId,
     timeout: Duration,
 ) -> Result<Streaming<GetImageResponse>, Status> {

@@ -39,7 +39,7 @@ pub async fn health(args: HealthArgs, terminal: &mut Terminal<'_>) -> Result<Exi
 }
 
 async fn ask(args: &HealthArgs) -> Result<ServingStatus, Failure> {
-    let mut client = HealthClient::new(connect("the service", &args.url).await?);
+    let mut client = HealthClient::new(connect("the service", &args.url, &args.credentials).await?);
     let request = Request::new(HealthCheckRequest { service: args.service.clone() });
     match client.check(request).await {
         Ok(answer) => Ok(answer.into_inner().status()),

@@ -1,7 +1,9 @@
 //! The command line of Latentwire: keys and trust, sending and fetching, and a look at what coding does to an image.
 //!
 //! ```text
-//! keys, trust      files of the two sides' administrators        (no service)
+//! storage          a receiver's storage key and its catalogue     (receiver-svc stopped)
+//! audit            folder of an audit log ─► findings, records  (no service)
+//! keys, trust, callers, certs   files of the administrators       (no service)
 //! inspect, models  file ─► codec ─► figures; model folders        (no service)
 //! send             file ─► sender-svc ─► ... ─► receipt          (SendService)
 //! get, list, watch receiver-svc ─► file, table, lines            (ImageService, SendService)
@@ -15,6 +17,9 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+mod audit;
+mod callers;
+mod certs;
 mod completions;
 mod connect;
 mod contact_sheet;
@@ -36,6 +41,7 @@ mod policy;
 mod progress;
 mod results;
 mod send;
+mod storage;
 mod table;
 pub mod terminal;
 mod trust;
@@ -57,12 +63,18 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
     match cli.command {
         Command::Keys(command) => keys::keys(command, terminal),
         Command::Trust(command) => trust::trust(command, terminal),
+        Command::Storage(command) => storage::storage(command, terminal),
+        Command::Audit(command) => audit::audit(command, terminal),
+        Command::Callers(command) => callers::callers(command, terminal),
+        Command::Certs(command) => certs::certs(command, terminal),
         Command::Send(args) => in_runtime(send::send(args, terminal)),
         Command::Get(args) => in_runtime(interrupt::or(get::get(args, terminal))),
         Command::List(args) => in_runtime(interrupt::or(list::list(args, terminal))),
         Command::Watch(args) => in_runtime(interrupt::or(watch::watch(args, terminal))),
         Command::Models(args) => match &args.sender {
-            Some(url) => in_runtime(interrupt::or(models::remote(url, args.json, terminal))),
+            Some(url) => {
+                in_runtime(interrupt::or(models::remote(url, &args.credentials, args.json, terminal)))
+            }
             None => models::local(&args, terminal),
         },
         Command::Inspect(args) => inspect::inspect(&args, terminal),

@@ -31,7 +31,8 @@ pub async fn list(args: ListArgs, terminal: &mut Terminal<'_>) -> Result<Exit, F
 
 async fn images(args: &ListArgs, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
     refuse_filter("--destination", &args.destination, "transfers")?;
-    let mut client = ImageServiceClient::new(connect("receiver-svc", &args.receiver).await?);
+    let mut client =
+        ImageServiceClient::new(connect("receiver-svc", &args.receiver, &args.credentials).await?);
     let mut listing = Listing { table: Table::new(&IMAGE_COLUMNS), json: args.json };
     let mut page_token = String::new();
     loop {
@@ -54,7 +55,7 @@ async fn images(args: &ListArgs, terminal: &mut Terminal<'_>) -> Result<Exit, Fa
 
 async fn transfers(args: &ListArgs, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
     refuse_filter("--peer", &args.peer, "images")?;
-    let mut client = SendServiceClient::new(connect("sender-svc", &args.sender).await?);
+    let mut client = SendServiceClient::new(connect("sender-svc", &args.sender, &args.credentials).await?);
     let mut listing = Listing { table: Table::new(&TRANSFER_COLUMNS), json: args.json };
     let wanted = |filter: &str, value: &str| filter.is_empty() || filter == value;
     let mut page_token = String::new();

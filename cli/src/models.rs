@@ -8,6 +8,7 @@ use latentwire_codec::{
     model::{self, ModelFolder, Parts},
 };
 use latentwire_proto::v1::{ListModelsRequest, send_service_client::SendServiceClient};
+use latentwire_service::dial::CredentialArgs;
 use latentwire_service::{args::models_folder, convert::purpose_name};
 use serde_json::{Value, json};
 
@@ -81,8 +82,13 @@ pub fn local(args: &ModelsArgs, terminal: &mut Terminal<'_>) -> Result<Exit, Fai
 ///
 /// # Errors
 /// It cannot be reached, or refuses.
-pub async fn remote(url: &str, json: bool, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
-    let mut client = SendServiceClient::new(connect("sender-svc", url).await?);
+pub async fn remote(
+    url: &str,
+    credentials: &CredentialArgs,
+    json: bool,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Failure> {
+    let mut client = SendServiceClient::new(connect("sender-svc", url, credentials).await?);
     let models = client.list_models(ListModelsRequest {}).await?.into_inner().models;
     let mut table = Table::new(&REMOTE_COLUMNS);
     for model in &models {

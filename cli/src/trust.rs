@@ -115,18 +115,28 @@ fn chosen(
 }
 
 /// Waits until no other command changes a store of this folder: between reading and writing, its change would be lost.
-fn alone(file: &Path) -> Result<File, Failure> {
+///
+/// # Errors
+/// The folder cannot be opened.
+pub fn alone(file: &Path) -> Result<File, Failure> {
     let fail = |error: io::Error| Failure::file(file, &error);
     let folder = File::open(folder_of(file)).map_err(fail)?;
     folder.lock().map_err(fail)?;
     Ok(folder)
 }
 
-/// Replaces the store whole; only its owner may change it, since the services refuse it otherwise.
 fn write(file: &Path, store: &TrustStore) -> Result<(), Failure> {
+    replace(file, &store.to_toml())
+}
+
+/// Replaces a store whole; only its owner may change it, since the services refuse it otherwise.
+///
+/// # Errors
+/// It cannot be written.
+pub fn replace(file: &Path, text: &str) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt;
     let mut whole = WholeFile::create(file)?;
-    whole.write(store.to_toml().as_bytes())?;
+    whole.write(text.as_bytes())?;
     let old = fs::metadata(file).ok();
     let mode = old.as_ref().map_or(0o644, |old| old.permissions().mode() & 0o755);
     whole.permissions(fs::Permissions::from_mode(mode))?;

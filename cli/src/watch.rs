@@ -76,7 +76,8 @@ pub async fn watch(args: WatchArgs, terminal: &mut Terminal<'_>) -> Result<Exit,
 async fn open(args: &WatchArgs, terminal: &Terminal<'_>) -> Result<Events, Failure> {
     let (what, url, events): (_, _, Events) = match args.what {
         What::Images => {
-            let mut client = ImageServiceClient::new(connect("receiver-svc", &args.receiver).await?);
+            let mut client =
+                ImageServiceClient::new(connect("receiver-svc", &args.receiver, &args.credentials).await?);
             let request = WatchImagesRequest { peer: args.peer.clone() };
             let stream = client.watch_images(request).await?.into_inner();
             let events = stream.filter_map(|response| {
@@ -85,7 +86,8 @@ async fn open(args: &WatchArgs, terminal: &Terminal<'_>) -> Result<Events, Failu
             ("images", &args.receiver, Box::pin(events))
         }
         What::Transfers => {
-            let mut client = SendServiceClient::new(connect("sender-svc", &args.sender).await?);
+            let mut client =
+                SendServiceClient::new(connect("sender-svc", &args.sender, &args.credentials).await?);
             let request = WatchTransfersRequest { destination: args.destination.clone() };
             let stream = client.watch_transfers(request).await?.into_inner();
             let events = stream.filter_map(|response| {

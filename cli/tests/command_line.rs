@@ -86,7 +86,7 @@ fn a_wrong_command_line_ends_with_2() {
         &["send", "--below-floor", "perhaps", "x.png"],
         &["send", "--quality-step", "24", "x.png"],
         &["send", "--transfer-id", "abc", "x.png"],
-        &["send", "--sender", "https://127.0.0.1:1", "x.png"],
+        &["send", "--sender", "ftp://127.0.0.1:1", "x.png"],
         &["send", "--sender", "nonsense", "x.png"],
         &["send", "--transfer-id", "00112233445566778899aabbccddeeff", "x.png", "y.png"],
         &["get", "00112233445566778899aabbccddeeff"],

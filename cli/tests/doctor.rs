@@ -139,12 +139,12 @@ fn where_all_is_well_every_line_is_ok_and_quiet_says_nothing() {
     let check = Check::new();
     let found = check.found(0);
     let names: Vec<_> = found.iter().map(|finding| finding["check"].as_str().unwrap_or("")).collect();
-    assert_eq!(names, ["library", "models", "key", "trust", "data", "port", "clock"]);
+    assert_eq!(names, ["library", "models", "key", "trust", "data", "audit", "port", "clock"]);
     assert!(found.iter().all(|finding| finding["status"] == "ok"), "{found:#?}");
     let quiet = check.run(&["--quiet"], 0);
     assert!(quiet.out.is_empty() && quiet.err.is_empty(), "{quiet:?}");
     let shown = check.run(&[], 0).out;
-    assert!(shown.ends_with("\n7 checks: 0 faults, 0 warnings\n"), "{shown}");
+    assert!(shown.ends_with("\n8 checks: 0 faults, 0 warnings\n"), "{shown}");
 }
 
 #[test]
@@ -246,6 +246,13 @@ fn a_data_folder_that_is_none_is_full_or_keeps_its_key_badly() {
     let key = check.folder.write("data/storage.key", "secret\n");
     fs::set_permissions(key, fs::Permissions::from_mode(0o644)).expect("mode");
     check.fails(&["data"], "storage.key", "chmod 600");
+    let check = Check::new();
+    let key = check.folder.text("data/storage.key");
+    run(&["storage", "generate", "--output", &key], 0);
+    check.warns("data", "lies beside what it seals", "move the key out");
+    let check = Check::new();
+    check.folder.write("data/catalogue.sqlite", "");
+    check.fails(&["data"], "storage key", "put the key back");
     let check = Check::new();
     let later = check.folder.text("later/data");
     check.with("--data", later).warns("data", "is not there yet", "receiver-svc makes it");

@@ -98,7 +98,10 @@ fn a_watch_of_what_is_not_there_or_by_a_wrong_address_ends_at_once() {
     let ran = run(&["send", "--watch", "--resume", &list, &missing], 4);
     assert!(ran.err.contains("NOT_FOUND LOCAL_FILE") && ran.err.contains(&missing), "{}", ran.err);
     let nowhere: SocketAddr = nobody();
-    let sender = format!("https://{nowhere}");
+    let sender = format!("ftp://{nowhere}");
     let ran = run(&["send", "--watch", "--resume", &list, "--sender", &sender, &inbox], 2);
     assert!(ran.err.contains("error: INVALID_ARGUMENT USAGE"), "{}", ran.err);
+    let sender = format!("https://{nowhere}");
+    let ran = run(&["send", "--watch", "--resume", &list, "--sender", &sender, &inbox], 4);
+    assert!(ran.err.contains("FAILED_PRECONDITION CREDENTIALS") && ran.err.contains("--ca"), "{}", ran.err);
 }

@@ -4,7 +4,7 @@
 # other's secret key.
 #
 #   /keys/sender/     sender.key  sender.key.pub  receiver.key.pub  destinations.toml
-#   /keys/receiver/   receiver.key  receiver.key.pub  sender.key.pub  trust.toml
+#   /keys/receiver/   receiver.key  receiver.key.pub  storage.key  sender.key.pub  trust.toml
 #
 # What is there stays: a second run changes nothing.
 set -eu
@@ -28,6 +28,9 @@ whole() {
 
 identity sender "$sender"
 identity receiver "$receiver"
+if [ ! -s "$receiver/storage.key" ]; then
+    latentwire storage generate --output "$receiver/storage.key"
+fi
 whole "$sender/receiver.key.pub" <"$receiver/receiver.key.pub"
 whole "$receiver/sender.key.pub" <"$sender/sender.key.pub"
 if [ ! -s "$receiver/trust.toml" ]; then

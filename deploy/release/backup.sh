@@ -6,7 +6,7 @@
 #   FOLDER/catalogue.sqlite    the catalogue as it stood at one moment
 #   FOLDER/objects/            the sealed images that it names, and perhaps some newer ones
 #
-# The key that opens them is NOT copied: keep /var/lib/latentwire-receiver/storage.key once, apart from the backups. Without
+# The key that opens them is NOT copied: keep /etc/latentwire/storage.key once, apart from the backups. Without
 # it a backup is of no use to anyone; with it, everything in it can be read. Needs root and sqlite3.
 set -eu
 umask 077

@@ -9,6 +9,7 @@ set -eu
 umask 077
 user=latentwire-receiver
 data=${LATENTWIRE_DATA:-/var/lib/latentwire-receiver}
+key=${LATENTWIRE_STORAGE_KEY:-/etc/latentwire/storage.key}
 
 fail() {
     echo "restore: $*" >&2
@@ -22,6 +23,9 @@ getent passwd "$user" >/dev/null || fail "there is no user $user: install the pa
 [ -f "$1/catalogue.sqlite" ] || fail "$1 holds no catalogue.sqlite: name the folder that backup wrote"
 [ -s "$2" ] || fail "$2 is not there: without the storage key nothing in the backup can be read"
 [ ! -e "$data/catalogue.sqlite" ] || fail "$data holds images: move it away first (mv $data $data.old)"
+if [ -e "$key" ] && ! cmp -s -- "$2" "$key"; then
+    fail "$key is another storage key than $2: move it away first"
+fi
 if [ -d /run/systemd/system ] && systemctl --quiet is-active latentwire-receiver; then
     fail "the receiver runs: systemctl stop latentwire-receiver"
 fi
@@ -29,7 +33,7 @@ fi
 
 install -d -m 700 -- "$data"
 cp -R -- "$1/objects" "$data/objects"
-cp -- "$2" "$data/storage.key"
+[ -e "$key" ] || install -D -m 600 -- "$2" "$key"
 # Last, so that a restore that was cut off is not taken for a whole one.
 cp -- "$1/catalogue.sqlite" "$data/catalogue.sqlite.new"
 chown -R "$user:$user" "$data"

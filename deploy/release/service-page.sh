@@ -46,6 +46,7 @@ sender)
     ;;
 receiver)
     file /etc/latentwire/receiver.key "Its secret key."
+    file /etc/latentwire/storage.key "The key that received images are kept under."
     file /etc/latentwire/trust.toml "Whose images are taken."
     file /var/lib/latentwire-receiver "Received images, sealed."
     ;;

@@ -74,7 +74,8 @@ class Services:
         public_key = (w / "receiver.key.pub").read_text().split()[-1]
         if self.tap:
             self.tap.towards(transfer)
-        common = ["--models", str(self.models), "--threads", str(self.threads), "--pool", "1"]
+        # What is measured need not be released yet.
+        common = ["--models", str(self.models), "--unpinned-models", "--threads", str(self.threads), "--pool", "1"]
         self.start(
             "receiver-svc", receiver_admin,
             "--listen-transfer", f"127.0.0.1:{transfer}", "--listen-image", f"127.0.0.1:{image}",

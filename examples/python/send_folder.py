@@ -12,10 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-import grpc
-
 from latentwire.v1 import common_pb2
-from latentwire_client import CHANNEL_OPTIONS, Failure, Image, Patience, Receiver, Sender
+from latentwire_client import Credentials, Failure, Image, Patience, Receiver, Sender, open_channel
 from verify import Mismatch, verify
 
 ENDINGS = {".dcm", ".png", ".jpg", ".jpeg", ".tif", ".tiff"}
@@ -38,10 +36,27 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--below-floor", choices=BELOW_FLOOR, default="exact")
     parser.add_argument("--study-group", default="", help="study that the images belong to; travels sealed")
     parser.add_argument("--output", type=Path, help="keep the received files in this folder")
+    parser.add_argument("--ca", type=Path, help="CA, PEM, that both services' certificates are checked against: TLS")
+    parser.add_argument("--client-certificate", type=Path, help="certificate to show, PEM; with --client-key")
+    parser.add_argument("--client-key", type=Path, help="private key of that certificate, PEM")
+    parser.add_argument("--token-file", type=Path, help="file with the token that tells the services who calls")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for everything [%(default)s]")
     parser.add_argument("--attempts", type=int, default=5, help="attempts for each image [%(default)s]")
     parser.add_argument("--json", action="store_true", help="print one JSON object an image")
     return parser.parse_args()
+
+
+def credentials(args: argparse.Namespace) -> Credentials:
+    def content(path: Path | None) -> bytes | None:
+        return path.read_bytes() if path else None
+
+    token = content(args.token_file)
+    return Credentials(
+        ca=content(args.ca),
+        certificate=content(args.client_certificate),
+        key=content(args.client_key),
+        token=token.decode().strip() if token else None,
+    )
 
 
 def policy(args: argparse.Namespace) -> common_pb2.Policy:
@@ -68,7 +83,7 @@ def send(args: argparse.Namespace, images: list[Image], patience: Patience) -> N
     def trying_again(pending: list[Image], failure: Failure | None, pause: float) -> None:
         note(f"{len(pending)} of {len(images)} images again in {pause:.1f} s: {failure}")
 
-    with grpc.insecure_channel(args.sender, options=CHANNEL_OPTIONS) as channel:
+    with open_channel(args.sender, credentials(args)) as channel:
         Sender(channel, patience).send(
             images,
             destination=args.destination,
@@ -84,7 +99,7 @@ def send(args: argparse.Namespace, images: list[Image], patience: Patience) -> N
 def fetch_and_verify(args: argparse.Namespace, images: list[Image], patience: Patience, output: Path) -> dict[bytes, str]:
     """What was verified of each delivered image."""
     verified = {}
-    with grpc.insecure_channel(args.receiver, options=CHANNEL_OPTIONS) as channel:
+    with open_channel(args.receiver, credentials(args)) as channel:
         receiver = Receiver(channel, patience)
         for image in filter(lambda image: image.delivered, images):
             received = output / image.transfer_id.hex()

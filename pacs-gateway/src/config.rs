@@ -8,7 +8,9 @@ use latentwire_service::{
         DEFAULT_DRAIN_TIMEOUT, DEFAULT_IDLE_TIMEOUT, DEFAULT_MAX_FILE_BYTES, DEFAULT_REQUEST_TIMEOUT,
         ListenArgs, LogArgs,
     },
+    dial::CredentialArgs,
     peer_address::PeerAddress,
+    tls::TlsArgs,
 };
 use thiserror::Error;
 
@@ -71,7 +73,14 @@ pub struct Config {
     /// How much is taken on.
     #[command(flatten)]
     pub limits: LimitArgs,
-    /// Listen without TLS on addresses other than loopback: pictures, names and metrics travel in clear there.
+    /// TLS of the DICOM port (1.2 or 1.3, PS3.15 B.12) and of the admin port beyond loopback.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+    /// What this gateway shows to the sender.
+    #[command(flatten)]
+    pub credentials: CredentialArgs,
+    /// Listen without TLS on addresses other than loopback, and reach a sender there without it: pictures, names and metrics
+    /// travel in clear there.
     #[arg(long, env = "LATENTWIRE_INSECURE_PLAINTEXT_BEYOND_LOOPBACK", help_heading = "Network")]
     pub insecure_plaintext_beyond_loopback: bool,
     /// What is logged.
@@ -110,6 +119,12 @@ pub struct LimitArgs {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// Pictures would travel to the sender in clear.
+    #[error(
+        "--sender {0} is not a loopback address, and without TLS everything could be read on the way: write https:// and pass \
+         --ca, or pass --insecure-plaintext-beyond-loopback where something else protects the link"
+    )]
+    SenderInClear(PeerAddress),
     /// The largest object would never find room.
     #[error(
         "--max-buffered-bytes {buffered} is less than --max-object-bytes {object}, so that the largest object would never \
@@ -158,6 +173,18 @@ impl LimitArgs {
 }
 
 impl Config {
+    /// Checks what one flag alone cannot.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let clear = !self.sender.is_tls() && !self.sender.is_loopback();
+        if clear && !self.insecure_plaintext_beyond_loopback {
+            return Err(ConfigError::SenderInClear(self.sender.clone()));
+        }
+        self.limits.check()
+    }
+
     /// Where to listen, as the services' common code asks.
     #[must_use]
     pub fn network(&self) -> ListenArgs {
@@ -190,18 +217,21 @@ mod tests {
         let parse = |arguments: &[&str]| {
             Config::try_parse_from([&["pacs-gateway", "--data", "d"][..], arguments].concat())
         };
-        assert!(parse(&[]).is_ok_and(|config| config.limits.check().is_ok()));
+        assert!(parse(&[]).is_ok_and(|config| config.check().is_ok()));
         for (arguments, word) in [
             (&["--ae-title", "SEVENTEEN_LETTERS"][..], "AE title"),
             (&["--route", "CT"], "route"),
-            (&["--sender", "https://a:1"], "TLS"),
+            (&["--sender", "https://a"], "address"),
+            (&["--tls-certificate", "a.crt"], "--tls-key"),
             (&["--max-pdu-bytes", "100"], "4096"),
         ] {
             let error = parse(arguments).expect_err("a wrong value").to_string();
             assert!(error.contains(word), "{error}");
         }
+        let clear = parse(&["--sender", "sender.example:50051"]).expect("each flag alone is right");
+        assert!(clear.check().expect_err("in clear").to_string().contains("https://"));
         let small = parse(&["--max-buffered-bytes", "1000"]).expect("each flag alone is right");
-        let error = small.limits.check().expect_err("the buffer is too small").to_string();
+        let error = small.check().expect_err("the buffer is too small").to_string();
         assert!(error.contains("--max-object-bytes"), "{error}");
     }
 }

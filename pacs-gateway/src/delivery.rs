@@ -6,8 +6,8 @@ use latentwire_proto::v1::{
     Delivery, ImageHeader, Mode, Policy, SendImageRequest, TransferStatus, send_image_request::Part,
     send_service_client::SendServiceClient,
 };
-use latentwire_service::{grpc, peer_address::PeerAddress};
-use tonic::{Request, transport::Channel};
+use latentwire_service::dial::{CallerDial, Connection};
+use tonic::Request;
 
 use crate::{object::Object, outcome::Failure};
 
@@ -15,9 +15,9 @@ use crate::{object::Object, outcome::Failure};
 const SENDERS_MARGIN: Duration = Duration::from_secs(5);
 
 /// Hands objects to the sender.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Courier {
-    channel: Channel,
+    channel: Connection,
     policy: Policy,
     timeout: Duration,
 }
@@ -43,8 +43,8 @@ impl Courier {
     /// # Panics
     /// Outside a Tokio runtime.
     #[must_use]
-    pub fn new(sender: &PeerAddress, policy: Policy, timeout: Duration) -> Self {
-        Self { channel: grpc::endpoint(sender).connect_lazy(), policy, timeout }
+    pub fn new(sender: &CallerDial, policy: Policy, timeout: Duration) -> Self {
+        Self { channel: sender.connect_lazy(), policy, timeout }
     }
 
     /// Delivers an object to the receiver's receipt. One that no latent can hold (no pixels, video) goes as it is.

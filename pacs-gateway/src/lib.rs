@@ -34,7 +34,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use latentwire_proto::v1::Policy;
-use latentwire_service::{admin::AdminServer, drain::Drain, health::Readiness, listen};
+use latentwire_service::{
+    admin::AdminServer, dial::CallerDial, drain::Drain, health::Readiness, listen, tls::ServerTls,
+};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -74,18 +76,20 @@ impl Running {
 /// # Errors
 /// The configuration, the data folder or a port is not as it must be; one sentence says what to do.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<Running> {
-    config.limits.check()?;
+    config.check()?;
     let destination = config.destination.as_deref().unwrap_or_default();
     let titles = Titles::new(&config.ae_title, destination, &config.route, &config.calling_ae_title)?;
     let network = config.network();
-    let dicom_listener = listen::bind("--listen", config.listen, &network).await?;
-    let admin_listener = listen::bind("--admin", config.admin, &network).await?;
-    let (dicom_address, admin_address) = (dicom_listener.local_addr()?, admin_listener.local_addr()?);
-    let identity = Identity::open(&config.data)?;
     measures::started(titles.destinations())?;
+    let tls = ServerTls::load(&config.tls)?;
+    let sender = CallerDial::new(&config.sender, &config.credentials)?;
+    let dicom_listener = listen::bind("--listen", config.listen, &network, tls.as_ref()).await?;
+    let admin_listener = listen::bind_admin("--admin", config.admin, &network, tls.as_ref()).await?;
+    let (dicom_address, admin_address) = (dicom_listener.tcp.local_addr()?, admin_listener.tcp.local_addr()?);
+    let identity = Identity::open(&config.data)?;
 
     let policy = Policy::from(&config.policy);
-    let courier = Courier::new(&config.sender, policy, config.limits.delivery_timeout());
+    let courier = Courier::new(&sender, policy, config.limits.delivery_timeout());
     let drain_timeout = config.limits.drain_timeout();
     let gateway = Arc::new(Gateway::new(config.limits, titles, config.policy.urgent, identity, courier));
     let drain = Drain::new();
@@ -96,6 +100,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let admin = admin.looking_up(measures::look(Arc::downgrade(&gateway)));
     let admin_stop = CancellationToken::new();
     tokio::spawn(admin.serve(admin_stop.clone()));
+    if let Some(tls) = tls {
+        tokio::spawn(tls.watch(admin_stop.clone()));
+    }
     let server = tokio::spawn(server::serve(gateway, dicom_listener, drain.clone(), signals.clone()));
     readiness.ready().await;
     tracing::info!(%dicom_address, %admin_address, "serving");

@@ -4,7 +4,7 @@ use std::{sync::Weak, time::Duration};
 
 use latentwire_service::{
     admin::{MetricsError, metrics_handle},
-    measures::{Owner, describe, unix_now},
+    measures::{Owner, access_started, describe, unix_now},
     status::reason,
 };
 use tonic::Code;
@@ -29,6 +29,7 @@ pub fn started<'a>(destinations: impl Iterator<Item = &'a str>) -> Result<(), Me
     metrics_handle()?;
     describe(Owner::Both);
     describe_counters();
+    access_started();
     let version = env!("CARGO_PKG_VERSION");
     metrics::gauge!("latentwire_build_info", "service" => "pacs-gateway", "version" => version).set(1.0);
     metrics::counter!("latentwire_dicom_echoes_total").increment(0);

@@ -5,8 +5,9 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use dicom_dictionary_std::tags;
 use dicom_ul::{Pdu, pdu::AssociationRQ};
 use latentwire_service::drain::Drain;
+use latentwire_service::tls::{Accepted, Listener, Protocol, ServerTls};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
@@ -153,12 +154,12 @@ fn study_of(
 }
 
 /// Serves the port until `drain` begins; what is open then is the drain's to wait for, and `signals.cut` ends it.
-pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, drain: Drain, signals: Signals) {
+pub async fn serve(gateway: Arc<Gateway>, listener: Listener, drain: Drain, signals: Signals) {
     let most = usize::from(gateway.limits.max_associations) + CONNECTIONS_BESIDE;
     let connections = Arc::new(Semaphore::new(most));
     for number in 1_u64.. {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listener.tcp.accept() => accepted,
             () = signals.stop.cancelled() => return,
         };
         let (stream, peer) = match accepted {
@@ -175,8 +176,9 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, drain: Drain, s
             continue;
         };
         let connection = Connection { gateway: Arc::clone(&gateway), number, peer, signals: signals.clone() };
+        let tls = listener.tls.clone();
         drain.tasks().spawn(async move {
-            connection.serve(stream).await;
+            connection.serve(stream, tls.as_ref()).await;
             drop(permit);
         });
     }
@@ -191,8 +193,14 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream) {
-        let Ok(mut wire) = Wire::new(stream, MAX_REQUEST_BYTES) else { return };
+    async fn serve(self, stream: TcpStream, tls: Option<&ServerTls>) {
+        let accepted = tokio::select! {
+            accepted = Accepted::new(stream, tls, Protocol::Dicom) => accepted,
+            () = self.signals.stop.cancelled() => return,
+        };
+        // A peer that does not finish the handshake is counted and logged there.
+        let Ok(stream) = accepted else { return };
+        let mut wire = Wire::new(stream, MAX_REQUEST_BYTES);
         let request = match self.request(&mut wire).await {
             Ok(request) => request,
             Err(ending) => return self.give_up(wire, ending).await,

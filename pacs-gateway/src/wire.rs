@@ -1,4 +1,4 @@
-//! PDUs over a TCP connection (PS3.8 section 9.3), with a limit on their length and on every wait.
+//! PDUs over a TCP or TLS connection (PS3.8 section 9.3, PS3.15 B.12), with a limit on their length and on every wait.
 
 use std::{io, time::Duration};
 
@@ -8,11 +8,9 @@ use dicom_ul::{
     association::{self, read_pdu_from_wire_async},
     pdu::{ReadError, write_pdu},
 };
+use latentwire_service::tls::Accepted;
 use thiserror::Error;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Room that is made for what comes next, whatever its header says; it grows with what really comes.
 const READ_AHEAD_BYTES: usize = 64 << 10;
@@ -21,7 +19,7 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// A connection, read and written in whole PDUs.
 pub struct Wire {
-    stream: TcpStream,
+    stream: Accepted,
     received: BytesMut,
     max_pdu_bytes: u32,
 }
@@ -63,13 +61,9 @@ impl WireFault {
 
 impl Wire {
     /// Takes the connection over; a PDU may have `max_pdu_bytes` behind its header.
-    ///
-    /// # Errors
-    /// What the operating system says: the peer may be gone already.
-    pub fn new(stream: TcpStream, max_pdu_bytes: u32) -> io::Result<Self> {
-        // Without it each small PDU waits for the acknowledgement of the one before, some 40 ms.
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, received: BytesMut::new(), max_pdu_bytes })
+    #[must_use]
+    pub fn new(stream: Accepted, max_pdu_bytes: u32) -> Self {
+        Self { stream, received: BytesMut::new(), max_pdu_bytes }
     }
 
     /// From now on a PDU may have so many bytes behind its header.
@@ -95,7 +89,11 @@ impl Wire {
     pub async fn send(&mut self, pdu: &Pdu, limit: Duration) -> Result<(), WireFault> {
         let mut bytes = Vec::new();
         write_pdu(&mut bytes, pdu).map_err(|_| WireFault::Malformed)?;
-        match tokio::time::timeout(limit, self.stream.write_all(&bytes)).await {
+        let writing = async {
+            self.stream.write_all(&bytes).await?;
+            self.stream.flush().await
+        };
+        match tokio::time::timeout(limit, writing).await {
             Ok(written) => written.map_err(|_| WireFault::Lost),
             Err(_) => Err(WireFault::TimedOut),
         }
@@ -116,7 +114,7 @@ impl Wire {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -125,7 +123,7 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let (accepted, connected) = tokio::join!(listener.accept(), TcpStream::connect(address));
         let (stream, _) = accepted.expect("accepted");
-        (Wire::new(stream, max_pdu_bytes).expect("connected"), connected.expect("connected"))
+        (Wire::new(Accepted::Plain(stream), max_pdu_bytes), connected.expect("connected"))
     }
 
     #[tokio::test]

@@ -1,14 +1,10 @@
 //! The image store for async callers: every call on a blocking thread, arrivals told to watchers.
 
-use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use latentwire_proto::v1;
-use latentwire_service::keys::{KeySource, read_secret_file, write_new_secret_file};
 use latentwire_service::measures;
-use latentwire_service::sealing::at_rest::StorageKey;
 use latentwire_service::status::{Failure, internal_error};
 use latentwire_storage::{ImageFilter, ImageStore, NewImage, StorageError, StoredImage, Tombstone};
 use prost::Message;
@@ -18,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::config::StorageArgs;
 use crate::quota::{Bounds, Quota};
 use crate::record::Attributes;
+use crate::storage_key::open_images;
 
 /// Arrivals that a watcher may lag behind.
 const ARRIVALS: usize = 1024;
@@ -40,7 +37,7 @@ impl Archive {
     /// # Errors
     /// The storage key is missing although images are there, is open to others or another's; or what the storage says.
     pub fn open(args: &StorageArgs) -> anyhow::Result<Self> {
-        let images = Arc::new(ImageStore::open(&args.data, storage_key(args)?)?);
+        let images = Arc::new(open_images(args)?);
         let max_store_bytes = args.max_store_bytes.unwrap_or(u64::MAX / 4);
         let bounds = Bounds { max_store_bytes, min_free_bytes: args.min_free_bytes };
         let quota = Arc::new(Quota::new(bounds, images.stored_bytes(None)?));
@@ -207,22 +204,4 @@ pub fn image(stored: &StoredImage) -> Result<v1::Image, Failure> {
 /// INTERNAL where the record is not one.
 pub fn attributes(stored: &StoredImage) -> Result<Attributes, Failure> {
     Ok(Attributes::decode(stored.attributes.as_slice()).map_err(|error| internal_error(&error))?)
-}
-
-fn storage_key(args: &StorageArgs) -> anyhow::Result<StorageKey> {
-    let path = args.storage_key_path();
-    if !path.exists() {
-        anyhow::ensure!(
-            !args.data.join("catalogue.sqlite").exists(),
-            "storage key {} is missing although there are images in {}: put the key back, without it they cannot be read",
-            path.display(),
-            args.data.display()
-        );
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&args.data);
-        made.with_context(|| format!("data folder {} cannot be made", args.data.display()))?;
-        let key = StorageKey::generate(&mut getrandom::rand_core::UnwrapErr(getrandom::SysRng));
-        write_new_secret_file(&path, &key.to_text())?;
-    }
-    let text = read_secret_file(&path, KeySource::File)?;
-    StorageKey::from_text(&text).map_err(|cause| anyhow::anyhow!("storage key {}: {cause}", path.display()))
 }

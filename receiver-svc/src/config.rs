@@ -4,8 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
-use latentwire_service::args::{KeyArgs, LimitArgs, ListenArgs, LogArgs, ModelArgs};
+use latentwire_service::args::{
+    CallersArgs, KeyArgs, KeySource, LimitArgs, ListenArgs, LogArgs, ModelArgs, SessionArgs,
+};
+use latentwire_service::audit::AuditArgs;
 use latentwire_service::research::{AllowedResearch, Research};
+use latentwire_service::tls::TlsArgs;
 use latentwire_wire::ReceiverLimits;
 
 /// Free bytes that are left on the disk where nothing is given: 256 MiB.
@@ -37,6 +41,9 @@ pub struct Config {
     /// Where images are kept.
     #[command(flatten)]
     pub storage: StorageArgs,
+    /// Where it is written down who sent and fetched what.
+    #[command(flatten)]
+    pub audit: AuditArgs,
     /// What senders may do that serves research and not a hospital, a list with commas between: chaos4 (the chaos cipher
     /// below AES-256-GCM), rows (one segment a row of the raw latent), models (those of the research folder).
     #[arg(
@@ -53,6 +60,15 @@ pub struct Config {
     /// How much is taken on.
     #[command(flatten)]
     pub limits: LimitArgs,
+    /// Who may call ImageService; TransferService's peers are the trust store's.
+    #[command(flatten)]
+    pub callers: CallersArgs,
+    /// TLS of both gRPC ports.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+    /// When one session follows another.
+    #[command(flatten)]
+    pub session: SessionArgs,
     /// What is shown to the network.
     #[command(flatten)]
     pub network: ListenArgs,
@@ -69,6 +85,7 @@ impl Config {
         let most = ReceiverLimits::default().max_sessions;
         ReceiverLimits {
             max_sessions: most.min(self.limits.max_concurrent as usize),
+            session: self.session.limits(),
             allow_chaos4: self.allow_research.allows(Research::Chaos4),
             allow_rows: self.allow_research.allows(Research::Rows),
             ..ReceiverLimits::default()
@@ -83,22 +100,25 @@ pub struct StorageArgs {
     /// Data folder: sealed images and their catalogue. Made where there is none.
     #[arg(long, env = "LATENTWIRE_DATA", value_name = "DIR")]
     pub data: PathBuf,
-    /// File with the storage key, which seals what is kept; made at the first start [default: storage.key in the data folder].
+    /// File with the storage key, which seals what is kept; made at the first start where there is none [default: beside the
+    /// data folder, DIR.storage.key].
     #[arg(long, env = "LATENTWIRE_STORAGE_KEY", value_name = "FILE")]
     pub storage_key: Option<PathBuf>,
+    /// How the storage key is kept. Only a key of source `file` is made where there is none.
+    #[arg(
+        long,
+        env = "LATENTWIRE_STORAGE_KEY_SOURCE",
+        value_name = "SOURCE",
+        value_enum,
+        default_value_t = KeySource::File
+    )]
+    pub storage_key_source: KeySource,
     /// Most bytes that are kept in all; a transfer that does not fit is refused with STORAGE_FULL [default: no limit].
     #[arg(long, env = "LATENTWIRE_MAX_STORE_BYTES", value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_store_bytes: Option<u64>,
     /// Bytes that stay free on the disk; a transfer that would take them is refused with STORAGE_FULL.
     #[arg(long, env = "LATENTWIRE_MIN_FREE_BYTES", value_name = "BYTES", default_value_t = DEFAULT_MIN_FREE_BYTES)]
     pub min_free_bytes: u64,
-}
-
-impl StorageArgs {
-    /// Where the storage key is.
-    pub fn storage_key_path(&self) -> PathBuf {
-        self.storage_key.clone().unwrap_or_else(|| self.data.join("storage.key"))
-    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,20 @@
 
 use std::sync::{Arc, OnceLock};
 
+use latentwire_codec::imaging::{Identity, Limits, identity};
 use latentwire_codec::{Codec, CodecError, Restored};
 use latentwire_service::status::{Failure, RequestError, internal_error};
 use tokio::sync::Semaphore;
+
+/// An image that was decoded.
+pub struct Decoded<B> {
+    /// The caller's bytes.
+    pub coded: B,
+    /// The file, and what is known of it.
+    pub restored: Restored,
+    /// Whose it is; `None` where it is no DICOM object.
+    pub identity: Option<Identity>,
+}
 
 /// Decodes coded images; clones share the codec and the bound.
 #[derive(Clone)]
@@ -41,7 +52,7 @@ impl Decoder {
     /// # Errors
     /// [`Failure::Codec`] as [`Codec::restore`] says, MODEL_NOT_READY before the models are loaded, INTERNAL where the
     /// decoder panicked: then that one image failed, and the service goes on.
-    pub async fn restore<B>(&self, coded: B) -> Result<(B, Restored), Failure>
+    pub async fn restore<B>(&self, coded: B) -> Result<Decoded<B>, Failure>
     where
         B: AsRef<[u8]> + Send + 'static,
     {
@@ -51,7 +62,9 @@ impl Decoder {
             let _permit = permit;
             let codec = codec.get().ok_or(RequestError::NotReady)?;
             let restored: Result<Restored, CodecError> = codec.restore(coded.as_ref());
-            Ok::<_, Failure>((coded, restored?))
+            let restored = restored?;
+            let identity = identity(&restored.file, &Limits::default());
+            Ok::<_, Failure>(Decoded { coded, restored, identity })
         });
         decoded.await.map_err(|panic| internal_error(&panic))?
     }

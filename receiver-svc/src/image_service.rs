@@ -7,10 +7,11 @@ use latentwire_codec::{Mode, Restored};
 use latentwire_proto::Bytes;
 use latentwire_proto::v1::image_service_server::ImageService;
 use latentwire_proto::v1::{self, get_image_request::Key, get_image_response::Part};
+use latentwire_service::audit::{Audit, Event, Kind, Outcome, Party, caller_of};
 use latentwire_service::convert::{format_name, id_from_bytes};
 use latentwire_service::drain::Drain;
 use latentwire_service::grpc::CHUNK_BYTES;
-use latentwire_service::status::{Failure, RequestError, to_status};
+use latentwire_service::status::{Failure, RequestError, reason_of, to_status};
 use latentwire_storage::{ImageFilter, StoredImage};
 use latentwire_wire::Verdict;
 use tokio::sync::broadcast::error::RecvError;
@@ -20,7 +21,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::archive::{self, Archive};
-use crate::decoder::Decoder;
+use crate::audit;
+use crate::decoder::{Decoded, Decoder};
 use crate::record::{sha256, verdict_name};
 
 /// Images of a page where the request names no number.
@@ -35,14 +37,15 @@ pub struct Images {
     archive: Archive,
     decoder: Decoder,
     drain: Drain,
+    audit: Audit,
 }
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Images {
     /// Serves this archive, decoded by these models, until the drain begins.
-    pub fn new(archive: Archive, decoder: Decoder, drain: Drain) -> Self {
-        Self { archive, decoder, drain }
+    pub fn new(archive: Archive, decoder: Decoder, drain: Drain, audit: Audit) -> Self {
+        Self { archive, decoder, drain, audit }
     }
 
     async fn list(&self, request: v1::ListImagesRequest) -> Result<v1::ListImagesResponse, Failure> {
@@ -76,13 +79,75 @@ impl Images {
         }
     }
 
-    async fn get(&self, request: v1::GetImageRequest) -> Result<(v1::GetImageHeader, Bytes), Failure> {
+    /// Gives an image out; a refusal is written down too, within bounds.
+    async fn get(
+        &self,
+        request: v1::GetImageRequest,
+        caller: Option<Party>,
+    ) -> Result<(v1::GetImageHeader, Bytes), Failure> {
+        let asked = match &request.key {
+            Some(Key::ImageId(id)) => (Some(id.clone()), None),
+            Some(Key::TransferId(id)) => (None, Some(id.clone())),
+            None => (None, None),
+        };
+        let given = self.give(request, caller.clone()).await;
+        if let Err(failure) = &given {
+            self.refused(Kind::ImageFetched, asked, caller, failure);
+        }
+        given
+    }
+
+    async fn remove(&self, image_id: &[u8], caller: Option<Party>) -> Result<(), Failure> {
+        let image_id = id_from_bytes("image_id", image_id)?;
+        self.audit.check().await?;
+        let stored = self.archive.find(image_id).await?;
+        let (mut event, whose) = audit::access(
+            Kind::ImageDeleted,
+            &archive::image(&stored)?,
+            &archive::attributes(&stored)?,
+            None,
+        );
+        event.caller = caller;
+        self.archive.delete(image_id).await?;
+        tracing::info!(image_id = hex::encode(image_id), "image deleted");
+        Ok(self.audit.record(event, Some(whose)).await?)
+    }
+
+    fn refused(
+        &self,
+        kind: Kind,
+        asked: (Option<Bytes>, Option<Bytes>),
+        caller: Option<Party>,
+        failure: &Failure,
+    ) {
+        let mut event = Event::new(kind, Outcome::Failed);
+        event.caller = caller;
+        event.reason = Some(reason_of(&to_status(failure)));
+        let id = |id: Bytes| hex::encode(&id[..id.len().min(16)]);
+        (event.image_id, event.transfer_id) = (asked.0.map(id), asked.1.map(id));
+        self.audit.note(event);
+    }
+
+    async fn give(
+        &self,
+        request: v1::GetImageRequest,
+        caller: Option<Party>,
+    ) -> Result<(v1::GetImageHeader, Bytes), Failure> {
         let stored = self.find(request.key).await?;
         let coded = self.archive.open_object(stored.image_id).await?;
         let begin = Instant::now();
-        let (_coded, restored) = self.decoder.restore(Wiped(coded)).await?;
+        let Decoded { restored, identity, .. } = self.decoder.restore(Wiped(coded)).await?;
         let decode_ms = begin.elapsed().as_secs_f64() * 1000.0;
         check_decoder(&stored, &restored)?;
+        // Written down before the first byte goes out: what cannot be, does not.
+        let (mut event, whose) = audit::access(
+            Kind::ImageFetched,
+            &archive::image(&stored)?,
+            &archive::attributes(&stored)?,
+            identity.as_ref(),
+        );
+        event.caller = caller;
+        self.audit.record(event, Some(whose)).await?;
         let file = Bytes::from(restored.file);
         let header = v1::GetImageHeader {
             image: Some(archive::image(&stored)?),
@@ -156,7 +221,8 @@ impl ImageService for Images {
         &self,
         request: Request<v1::GetImageRequest>,
     ) -> Result<Response<Self::GetImageStream>, Status> {
-        let (header, file) = self.get(request.into_inner()).await.map_err(status)?;
+        let caller = caller_of(request.extensions());
+        let (header, file) = self.get(request.into_inner(), caller).await.map_err(status)?;
         let head = std::iter::once(Part::Header(header));
         let chunks = (0..file.len()).step_by(CHUNK_BYTES);
         let chunks = chunks.map(move |begin| file.slice(begin..file.len().min(begin + CHUNK_BYTES)));
@@ -201,10 +267,13 @@ impl ImageService for Images {
         &self,
         request: Request<v1::DeleteImageRequest>,
     ) -> Result<Response<v1::DeleteImageResponse>, Status> {
-        let image_id = id_from_bytes("image_id", &request.into_inner().image_id);
-        let image_id = image_id.map_err(|error| status(error.into()))?;
-        self.archive.delete(image_id).await.map_err(status)?;
-        tracing::info!(image_id = hex::encode(image_id), "image deleted");
+        let caller = caller_of(request.extensions());
+        let image_id = request.into_inner().image_id;
+        let removed = self.remove(&image_id, caller.clone()).await;
+        removed.map_err(|failure| {
+            self.refused(Kind::ImageDeleted, (Some(image_id), None), caller, &failure);
+            status(failure)
+        })?;
         Ok(Response::new(v1::DeleteImageResponse {}))
     }
 }

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+mod audit;
 pub mod config;
 pub mod decoder;
 pub mod image_service;
@@ -18,6 +19,7 @@ mod measures;
 pub mod quota;
 pub mod record;
 pub mod sink;
+mod storage_key;
 pub mod transfer_service;
 
 use std::net::SocketAddr;
@@ -30,6 +32,7 @@ use latentwire_codec::model::Parts;
 use latentwire_proto::FILE_DESCRIPTOR_SET;
 use latentwire_proto::v1::image_service_server::ImageServiceServer;
 use latentwire_service::admin::AdminServer;
+use latentwire_service::audit::Audit;
 use latentwire_service::drain::Drain;
 use latentwire_service::grpc::{GrpcServer, MAX_CHUNK_MESSAGE_BYTES, add_reflection};
 use latentwire_service::health::Readiness;
@@ -37,9 +40,9 @@ use latentwire_service::keys::load_secret_key;
 use latentwire_service::listen;
 use latentwire_service::research::Research;
 use latentwire_service::sealing::Role;
+use latentwire_service::tls::{Listener, ServerTls};
 use latentwire_service::trust::Trust;
 use latentwire_wire::{SessionServer, system_clock, transfer_server};
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -102,16 +105,19 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let parts = Parts { encoder: false, decoder: true };
     let research = config.allow_research.allows(Research::Models);
     let codec_config = config.models.codec_config(parts, research, config.limits.max_file_bytes)?;
-    let ports = Ports::bind(&config).await?;
-    let (transfer_address, image_address) = (ports.transfer.local_addr()?, ports.image.local_addr()?);
-    let admin_address = ports.admin.local_addr()?;
+    let tls = ServerTls::load(&config.tls)?;
+    let callers = listen::callers("--listen-image", config.listen_image, &config.callers)?;
+    let ports = Ports::bind(&config, tls.as_ref()).await?;
+    let (transfer_address, image_address) = (ports.transfer.tcp.local_addr()?, ports.image.tcp.local_addr()?);
+    let admin_address = ports.admin.tcp.local_addr()?;
     let storage = config.storage.clone();
     let opened = tokio::task::spawn_blocking(move || Archive::open(&storage)).await;
     let archive = opened.context("opening the data folder panicked")??;
+    let audit = Audit::open(&config.audit, Some(&config.storage.data), identity.public_key()).await?;
 
     let drain = Drain::new();
     let decoder = Decoder::new(config.models.pool.into());
-    let sink = Sink::new(archive.clone(), decoder.clone(), drain.clone());
+    let sink = Sink::new(archive.clone(), decoder.clone(), drain.clone(), audit.clone());
     let sessions = Arc::new(SessionServer::new(
         identity,
         trust.subscribe(),
@@ -121,10 +127,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     ));
     let (readiness, health) = Readiness::new(SERVICES).await;
     let mut transfer_routes = RoutesBuilder::default();
-    transfer_routes.add_service(transfer_server(Transfers::new(Arc::clone(&sessions))));
+    transfer_routes.add_service(transfer_server(Transfers::new(Arc::clone(&sessions), audit.clone())));
     transfer_routes.add_service(health.clone());
     let mut image_routes = RoutesBuilder::default();
-    let images = Images::new(archive.clone(), decoder.clone(), drain.clone());
+    let images = Images::new(archive.clone(), decoder.clone(), drain.clone(), audit.clone());
     image_routes
         .add_service(ImageServiceServer::new(images).max_decoding_message_size(MAX_CHUNK_MESSAGE_BYTES));
     image_routes.add_service(health);
@@ -142,12 +148,19 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         .looking_up(measures::look(&archive, &decoder, &sessions))
         .looking_up(measures::look_at_peers(trust.clone()));
     tokio::spawn(admin.serve(stop.clone()));
+    tokio::spawn(audit::watch_trust(audit.clone(), trust.subscribe(), stop.clone()));
     tokio::spawn(trust.watch(stop.clone()));
+    if let Some(tls) = tls {
+        tokio::spawn(tls.watch(stop.clone()));
+    }
+    if let Some(callers) = callers.clone() {
+        tokio::spawn(callers.watch(stop.clone()));
+    }
     let server = GrpcServer::new(&config.limits);
     let stopping = drain.token().clone();
     let servers = tokio::spawn(async move {
-        let transfers = server.serve(ports.transfer, transfer_routes.routes(), stopping.clone());
-        let images = server.serve(ports.image, image_routes.routes(), stopping);
+        let transfers = server.serve(ports.transfer, None, transfer_routes.routes(), stopping.clone());
+        let images = server.serve(ports.image, callers, image_routes.routes(), stopping);
         let (transfers, images) = tokio::try_join!(transfers, images)?;
         anyhow::Ok(transfers && images)
     });
@@ -162,6 +175,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
             drop(sessions);
             // Nothing is at work yet that could end badly.
             let _ended = servers.await;
+            audit.close().await;
             archive.close().await;
             return Err(error.into());
         }
@@ -173,25 +187,26 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     readiness.ready().await;
     tokio::spawn(watch_data_folder(archive.clone(), readiness.clone(), drain.clone()));
     tracing::info!(%transfer_address, %image_address, %admin_address, "listening");
-    let end = End { archive, sessions, drain, readiness, stop, drain_timeout: config.limits.drain_timeout() };
+    let drain_timeout = config.limits.drain_timeout();
+    let end = End { archive, audit, sessions, drain, readiness, stop, drain_timeout };
     let serving = tokio::spawn(end.wait_for(shutdown, servers));
     Ok(Running { transfer_address, image_address, admin_address, serving })
 }
 
 /// The bound listeners.
 struct Ports {
-    transfer: TcpListener,
-    image: TcpListener,
-    admin: TcpListener,
+    transfer: Listener,
+    image: Listener,
+    admin: Listener,
 }
 
 impl Ports {
-    async fn bind(config: &Config) -> Result<Self, listen::ListenError> {
+    async fn bind(config: &Config, tls: Option<&ServerTls>) -> Result<Self, listen::ListenError> {
         let network = &config.network;
         Ok(Self {
-            transfer: listen::bind("--listen-transfer", config.listen_transfer, network).await?,
-            image: listen::bind("--listen-image", config.listen_image, network).await?,
-            admin: listen::bind("--admin", config.admin, network).await?,
+            transfer: listen::bind("--listen-transfer", config.listen_transfer, network, tls).await?,
+            image: listen::bind("--listen-image", config.listen_image, network, tls).await?,
+            admin: listen::bind_admin("--admin", config.admin, network, tls).await?,
         })
     }
 }
@@ -223,6 +238,7 @@ async fn watch_data_folder(archive: Archive, readiness: Readiness, drain: Drain)
 /// What the end of a receiver touches.
 struct End {
     archive: Archive,
+    audit: Audit,
     sessions: Arc<SessionServer<Sink>>,
     drain: Drain,
     readiness: Readiness,
@@ -250,6 +266,7 @@ impl End {
         let drained = self.drain.finish(self.drain_timeout).await && stored.is_ok();
         self.stop.cancel();
         drop(self.sessions);
+        self.audit.close().await;
         self.archive.close().await;
         let calls_ended = ended.context("the server panicked")??;
         anyhow::ensure!(drained && calls_ended, "work was still under way at the end of --drain-timeout");

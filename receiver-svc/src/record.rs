@@ -1,6 +1,7 @@
 //! What is kept beside a stored image, sealed in the catalogue.
 
 use latentwire_codec as codec;
+use latentwire_codec::imaging::Identity;
 use latentwire_proto::{Bytes, v1};
 use latentwire_service::sealing::{Form, InnerLayer, PaddingPolicy};
 use latentwire_wire::{Known, Received, Verdict};
@@ -39,6 +40,72 @@ pub struct Attributes {
     /// SOP Instance UID that a lossy DICOM gets; empty otherwise.
     #[prost(string, tag = "5")]
     pub derived_sop_instance_uid: String,
+    /// Whose it is, for the audit log when it is deleted; absent where it is no DICOM object, and before version 0.2.
+    #[prost(message, optional, tag = "6")]
+    pub identity: Option<StoredIdentity>,
+}
+
+/// Patient and study of a DICOM object.
+#[derive(Clone, PartialEq, Message)]
+pub struct StoredIdentity {
+    /// Patient ID.
+    #[prost(string, optional, tag = "1")]
+    pub patient_id: Option<String>,
+    /// Patient's Name.
+    #[prost(string, optional, tag = "2")]
+    pub patient_name: Option<String>,
+    /// Accession Number.
+    #[prost(string, optional, tag = "3")]
+    pub accession_number: Option<String>,
+    /// Study Instance UID.
+    #[prost(string, optional, tag = "4")]
+    pub study_instance_uid: Option<String>,
+    /// Series Instance UID.
+    #[prost(string, optional, tag = "5")]
+    pub series_instance_uid: Option<String>,
+    /// SOP Class UID.
+    #[prost(string, optional, tag = "6")]
+    pub sop_class_uid: Option<String>,
+    /// SOP Instance UID.
+    #[prost(string, optional, tag = "7")]
+    pub sop_instance_uid: Option<String>,
+}
+
+impl From<Identity> for StoredIdentity {
+    fn from(identity: Identity) -> Self {
+        let Identity {
+            patient_id,
+            patient_name,
+            accession_number,
+            study_instance_uid,
+            series_instance_uid,
+            sop_class_uid,
+            sop_instance_uid,
+        } = identity;
+        Self {
+            patient_id,
+            patient_name,
+            accession_number,
+            study_instance_uid,
+            series_instance_uid,
+            sop_class_uid,
+            sop_instance_uid,
+        }
+    }
+}
+
+impl From<StoredIdentity> for Identity {
+    fn from(stored: StoredIdentity) -> Self {
+        Self {
+            patient_id: stored.patient_id,
+            patient_name: stored.patient_name,
+            accession_number: stored.accession_number,
+            study_instance_uid: stored.study_instance_uid,
+            series_instance_uid: stored.series_instance_uid,
+            sop_class_uid: stored.sop_class_uid,
+            sop_instance_uid: stored.sop_instance_uid,
+        }
+    }
 }
 
 impl Summary {

@@ -2,21 +2,23 @@
 
 use std::time::SystemTime;
 
-use latentwire_codec::imaging::PixelTensor;
+use latentwire_codec::imaging::{Identity, PixelTensor};
 use latentwire_codec::{CodecError, Header, LatentCoding, Mode, Restored};
 use latentwire_proto::{Bytes, v1};
+use latentwire_service::audit::Audit;
 use latentwire_service::convert::certificate_from_proto;
 use latentwire_service::drain::Drain;
 use latentwire_service::sealing::{Form, PaddingPolicy};
 use latentwire_service::status::{Failure, RequestError, to_status};
 use latentwire_storage::{NewImage, StorageError};
 use latentwire_wire::{
-    Announced, Known, Outcome, Peer, Reason, Received, SinkError, TransferId, TransferSink, Verdict,
+    Announced, Ending, Known, Outcome, Peer, Reason, Received, SinkError, TransferId, TransferSink, Verdict,
 };
 use prost::Message;
 
 use crate::archive::Archive;
-use crate::decoder::Decoder;
+use crate::audit;
+use crate::decoder::{Decoded, Decoder};
 use crate::quota::Reservation;
 use crate::record::{Attributes, Summary, image_summary, sha256, verdict_name};
 
@@ -30,12 +32,13 @@ pub struct Sink {
     archive: Archive,
     decoder: Decoder,
     drain: Drain,
+    audit: Audit,
 }
 
 impl Sink {
-    /// Into this archive, decoded by these models, until the drain begins.
-    pub fn new(archive: Archive, decoder: Decoder, drain: Drain) -> Self {
-        Self { archive, decoder, drain }
+    /// Into this archive, decoded by these models, until the drain begins; each end is written down.
+    pub fn new(archive: Archive, decoder: Decoder, drain: Drain, audit: Audit) -> Self {
+        Self { archive, decoder, drain, audit }
     }
 
     fn check_decoder(&self, peer: &Peer, announced: &Announced) -> Result<(), SinkError> {
@@ -63,12 +66,13 @@ impl Sink {
         &self,
         peer: &Peer,
         received: Received,
-        restored: &Restored,
+        decoded: &Decoded<Bytes>,
         verdict: Verdict,
     ) -> Result<Outcome, SinkError> {
+        let restored = &decoded.restored;
         let decode_ms = restored.timings.decode_ms;
         let summary = Summary::new(&received, verdict);
-        let new = self.record(peer, &received, restored, verdict)?;
+        let new = self.record(peer, &received, decoded, verdict)?;
         let (image_id, transfer_id) = (new.image_id, new.transfer_id);
         let coded_bytes = received.coded.len() as u64;
         match self.archive.store(&peer.name, new, received.coded).await {
@@ -110,9 +114,10 @@ impl Sink {
         &self,
         peer: &Peer,
         received: &Received,
-        restored: &Restored,
+        decoded: &Decoded<Bytes>,
         verdict: Verdict,
     ) -> Result<NewImage, SinkError> {
+        let restored = &decoded.restored;
         let mut image_id = [0; 16];
         getrandom::fill(&mut image_id).map_err(|error| refuse(Reason::Internal, error.to_string()))?;
         let now = SystemTime::now();
@@ -139,6 +144,7 @@ impl Sink {
                 .unwrap_or_default(),
             runtime_version: runtime_version.filter(|_| restored.mode == Mode::Latent).unwrap_or_default(),
             derived_sop_instance_uid: received.meta.derived_sop_instance_uid.clone(),
+            identity: decoded.identity.clone().map(Into::into),
         };
         Ok(NewImage {
             image_id,
@@ -168,6 +174,7 @@ impl TransferSink for Sink {
         if self.drain.is_stopping() {
             return Err(refuse(Reason::PeerUnavailable, "stopping"));
         }
+        self.audit.check().await.map_err(|error| failed(error.into()))?;
         if !peer.entry.allows_form(announced.form) {
             return Err(refuse(Reason::PeerNotAllowed, "the peer may not send this form"));
         }
@@ -184,22 +191,74 @@ impl TransferSink for Sink {
         received: Received,
         admission: Reservation,
     ) -> Result<Outcome, SinkError> {
+        let mut event = audit::transfer(peer, &received.announced);
+        event.model =
+            received.meta.image.as_ref().map(|image| image.model.clone()).filter(|id| !id.is_empty());
+        event.coded_bytes = Some(received.coded.len() as u64);
+        event.sealed_bytes = Some(received.sealed_bytes);
+        let meta = &received.meta;
+        let (study_group, derived) = (meta.study_group.clone(), meta.derived_sop_instance_uid.clone());
+        let source = meta.source_sha256.clone();
+        let mut identity = None;
+        let outcome = self.finish(peer, received, admission, &mut identity).await;
+        match &outcome {
+            Ok(Outcome::Stored { image_id, verdict, .. }) => {
+                event.outcome = audit::Outcome::Delivered;
+                event.image_id = Some(hex::encode(image_id));
+                event.verdict = Some(verdict_name(*verdict).to_owned());
+            }
+            Ok(Outcome::NeedExact { reason }) => {
+                event.kind = audit::Kind::ExactRequested;
+                event.outcome = audit::Outcome::Success;
+                event.reason = Some((*reason).to_owned());
+            }
+            Err(error) => event.reason = Some(error.reason.as_str().to_owned()),
+        }
+        let whose = audit::identifiers(identity.as_ref(), &study_group, &derived, &source);
+        // No receipt without a record. What is stored stays: the sender's next attempt finds it, and writes that down.
+        self.audit.record(event, Some(whose)).await.map_err(|error| failed(error.into()))?;
+        outcome
+    }
+
+    async fn ended(&self, peer: &Peer, announced: &Announced, ending: Ending) -> Result<(), SinkError> {
+        let event = audit::ended(peer, announced, &ending);
+        let recorded = match ending {
+            Ending::Done(_) | Ending::Failed(_) => self.audit.record(event, None).await,
+            Ending::Cancelled | Ending::Conflict | Ending::Refused(_) => {
+                self.audit.record_refusal(event).await
+            }
+        };
+        recorded.map_err(|error| failed(error.into()))
+    }
+}
+
+impl Sink {
+    /// Decodes, compares and stores; says whose image it is as soon as that is known.
+    async fn finish(
+        &self,
+        peer: &Peer,
+        received: Received,
+        admission: Reservation,
+        identity: &mut Option<Identity>,
+    ) -> Result<Outcome, SinkError> {
         check_header(&received)?;
-        let restored = match self.decoder.restore(received.coded.clone()).await {
-            Ok((_coded, restored)) => restored,
+        let decoded = match self.decoder.restore(received.coded.clone()).await {
+            Ok(decoded) => decoded,
             Err(failure) => return undecodable(received.announced.form, failure),
         };
+        identity.clone_from(&decoded.identity);
+        let restored = &decoded.restored;
         metrics::histogram!("latentwire_step_seconds", "step" => "decode")
             .record(restored.timings.decode_ms / 1000.0);
         metrics::histogram!("latentwire_step_seconds", "step" => "open").record(received.open_ms / 1000.0);
-        let verdict = match judge(&received, &restored)? {
+        let verdict = match judge(&received, restored)? {
             Judgement::Verdict(verdict) => verdict,
             Judgement::NeedExact => {
                 count("need_exact", restored.mode);
                 return Ok(Outcome::NeedExact { reason: RECONSTRUCTION_DIFFERS });
             }
         };
-        let outcome = self.store(peer, received, &restored, verdict).await;
+        let outcome = self.store(peer, received, &decoded, verdict).await;
         // Until here the room stays promised; from here on the image itself is counted.
         drop(admission);
         outcome
@@ -291,6 +350,7 @@ fn refuse(reason: Reason, detail: impl Into<String>) -> SinkError {
 /// A failure of ours, as the session can tell it.
 fn failed(failure: Failure) -> SinkError {
     let reason = match &failure {
+        Failure::Request(RequestError::AuditUnavailable) => Reason::AuditUnavailable,
         Failure::Request(RequestError::NotReady) => Reason::ModelNotReady,
         Failure::Storage(StorageError::NoSpace) => Reason::StorageFull,
         Failure::Codec(_) | Failure::Request(_) | Failure::Storage(_) | Failure::Wire(_) => Reason::Internal,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use latentwire_proto::v1::transfer_service_server::TransferService;
 use latentwire_proto::v1::{SessionRequest, SessionResponse};
+use latentwire_service::audit::Audit;
 use latentwire_service::status::to_status;
 use latentwire_wire::{SessionServer, WireError};
 use tokio_stream::{Stream, StreamExt};
@@ -15,12 +16,13 @@ use crate::sink::Sink;
 /// TransferService over the session driver.
 pub struct Transfers {
     sessions: Arc<SessionServer<Sink>>,
+    audit: Audit,
 }
 
 impl Transfers {
-    /// Serves these sessions.
-    pub fn new(sessions: Arc<SessionServer<Sink>>) -> Self {
-        Self { sessions }
+    /// Serves these sessions, and writes down those that are refused or break.
+    pub fn new(sessions: Arc<SessionServer<Sink>>, audit: Audit) -> Self {
+        Self { sessions, audit }
     }
 }
 
@@ -33,9 +35,12 @@ impl TransferService for Transfers {
         request: Request<Streaming<SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let mut set_up = false;
+        let from = request.remote_addr();
+        let audit = self.audit.clone();
         let answers = self.sessions.serve(request).map(move |answer| {
             count(&answer, &mut set_up);
             answer.map_err(|error| {
+                audit.note(crate::audit::session(&error, set_up, from));
                 // Precise here, coarse for the peer.
                 tracing::warn!(%error, "session ended");
                 to_status(&error.into())

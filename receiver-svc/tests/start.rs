@@ -59,7 +59,8 @@ async fn it_serves_says_so_and_stops() {
 async fn the_first_start_makes_a_storage_key_and_the_next_ones_need_it() {
     let site = Site::new();
     site.start(&[]).await.stop().await.expect("drained");
-    let key = site.data().join("storage.key");
+    let key = site.folder.path().join("data.storage.key");
+    assert!(!site.data().join("storage.key").exists(), "the key lies beside what it seals");
     assert_eq!(fs::metadata(&key).expect("made").permissions().mode() & 0o7777, 0o600);
     assert_eq!(fs::metadata(site.data()).expect("made").permissions().mode() & 0o077, 0);
     site.start(&[]).await.stop().await.expect("drained");
@@ -72,9 +73,9 @@ async fn the_first_start_makes_a_storage_key_and_the_next_ones_need_it() {
     assert!(error.contains("put the key back"), "{error}");
     let other = Site::new();
     other.start(&[]).await.stop().await.expect("drained");
-    fs::copy(other.data().join("storage.key"), &key).expect("copied");
+    fs::copy(other.folder.path().join("data.storage.key"), &key).expect("copied");
     let error = refused(&site, |_config| {}).await;
-    assert!(error.contains("give the right key file"), "{error}");
+    assert!(error.contains("give that key's file"), "{error}");
 }
 
 #[tokio::test]
@@ -107,6 +108,12 @@ async fn keys_trust_models_and_ports_that_are_wrong() {
     let error = refused(&site, |config| config.models.model_pin = vec!["00".repeat(32)]).await;
     assert!(error.contains("pinned digest"), "{error}");
     let error = refused(&site, |config| config.listen_image = "0.0.0.0:0".parse().expect("an address")).await;
+    assert!(error.contains("--callers") && error.contains("--insecure-callers-unauthenticated"), "{error}");
+    let error = refused(&site, |config| {
+        config.listen_image = "0.0.0.0:0".parse().expect("an address");
+        config.callers.insecure_callers_unauthenticated = true;
+    })
+    .await;
     assert!(error.contains("--insecure-plaintext-beyond-loopback"), "{error}");
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = taken.local_addr().expect("bound");

@@ -3,11 +3,13 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Parser;
-use latentwire_codec::{
-    CodecConfig,
-    model::{ModelError, Parts},
+use latentwire_codec::{CodecConfig, model::Parts};
+use latentwire_service::args::{
+    CallersArgs, KeySource, LimitArgs, ListenArgs, LogArgs, ModelArgs, SessionArgs,
 };
-use latentwire_service::args::{KeySource, LimitArgs, ListenArgs, LogArgs, ModelArgs};
+use latentwire_service::audit::AuditArgs;
+use latentwire_service::pins::PinError;
+use latentwire_service::tls::{ClientTlsArgs, TlsArgs};
 
 /// Transfers that the log keeps where nothing is given.
 const DEFAULT_LOG_CAPACITY: u32 = 10_000;
@@ -34,7 +36,8 @@ pub struct Config {
         help_heading = "Destinations"
     )]
     pub destination: Vec<String>,
-    /// TOML file with more receivers: `[[destination]]` tables with name, url and public_key (or public_keys, a list of two).
+    /// TOML file with more receivers: `[[destination]]` tables with name, url and public_key (or public_keys, a list
+    /// of two); ca, client_certificate and client_key where they differ from the flags.
     #[arg(long, env = "LATENTWIRE_DESTINATIONS", value_name = "FILE", help_heading = "Destinations")]
     pub destinations: Option<PathBuf>,
     /// File with this service's secret key, of role sender.
@@ -66,12 +69,27 @@ pub struct Config {
         help_heading = "Limits"
     )]
     pub transfer_log: u32,
+    /// Where it is written down who sent what.
+    #[command(flatten)]
+    pub audit: AuditArgs,
     /// Which models are loaded.
     #[command(flatten)]
     pub models: ModelArgs,
     /// How much is taken on.
     #[command(flatten)]
     pub limits: LimitArgs,
+    /// Who may call.
+    #[command(flatten)]
+    pub callers: CallersArgs,
+    /// TLS of SendService's port.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+    /// TLS to receivers at https addresses.
+    #[command(flatten)]
+    pub uplink_tls: ClientTlsArgs,
+    /// When one session follows another.
+    #[command(flatten)]
+    pub session: SessionArgs,
     /// What is shown to the network.
     #[command(flatten)]
     pub network: ListenArgs,
@@ -84,8 +102,8 @@ impl Config {
     /// What the codec loads.
     ///
     /// # Errors
-    /// A pin is not a SHA-256 in hexadecimal digits.
-    pub fn codec(&self) -> Result<CodecConfig, ModelError> {
+    /// A pin is not a SHA-256 in hexadecimal digits, or no model of the folder is pinned.
+    pub fn codec(&self) -> Result<CodecConfig, PinError> {
         let parts = Parts { encoder: true, decoder: !self.withhold_decoder };
         self.models.codec_config(parts, self.research_models, self.limits.max_file_bytes)
     }

@@ -12,6 +12,7 @@ use latentwire_proto::{
     Bytes,
     v1::{ImageSummary, Transfer, TransferStatus},
 };
+use latentwire_service::audit::Audit;
 use latentwire_service::sealing::Form;
 use latentwire_service::status::{Failure, RequestError, reason, reason_of, to_status};
 use latentwire_wire::{Delivered, Progress};
@@ -19,6 +20,7 @@ use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, watch};
 use tonic::{Code, Status};
 
 use crate::{
+    audit,
     destinations::Destinations,
     intake::Accepted,
     measures,
@@ -30,6 +32,10 @@ use crate::{
 
 /// Pause before a transfer is tried again over a fresh session.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
+/// Sessions that may turn out to be spent, one after the other, before that counts as a failure: others fill them too.
+const SPENT_SESSIONS: u32 = 8;
+/// Pause before the next of them.
+const NEXT_SESSION_DELAY: Duration = Duration::from_millis(20);
 
 /// Files in memory beyond those that are being coded: on their way in, or out.
 const FILES_BESIDE_CODING: usize = 8;
@@ -46,6 +52,7 @@ pub struct Engine {
     destinations: Destinations,
     uplinks: Uplinks,
     log: TransferLog,
+    audit: Audit,
     under_way: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>,
 }
 
@@ -89,7 +96,13 @@ pub struct Task {
 impl Engine {
     /// Sends nothing before [`Self::models_loaded`]; codes `pool` images at once.
     #[must_use]
-    pub fn new(destinations: Destinations, uplinks: Uplinks, log: TransferLog, pool: usize) -> Self {
+    pub fn new(
+        destinations: Destinations,
+        uplinks: Uplinks,
+        log: TransferLog,
+        audit: Audit,
+        pool: usize,
+    ) -> Self {
         let pool = pool.max(1);
         Self {
             codec: OnceLock::new(),
@@ -99,6 +112,7 @@ impl Engine {
             destinations,
             uplinks,
             log,
+            audit,
             under_way: Mutex::default(),
         }
     }
@@ -152,6 +166,11 @@ impl Engine {
         self.uplinks.close().await;
     }
 
+    /// The audit log.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
     /// Sends one image, to its receipt or its rejection. A panic in it stays in it.
     ///
     /// # Errors
@@ -165,11 +184,13 @@ impl Engine {
         let destination = task.accepted.destination.name.clone();
         let engine = Arc::clone(self);
         let first = begun.clone();
+        let (accepted, source) = (task.accepted.clone(), task.source.clone());
         let ended = match tokio::spawn(async move { engine.transfer(task, first).await }).await {
             Ok(Ok(delivered)) => Ok(delivered),
             Ok(Err((known, failure))) => Err((known, to_status(&failure))),
             Err(_panicked) => Err((begun, to_status(&RequestError::Panicked.into()))),
         };
+        let ended = self.write_down(&accepted, source, ended).await;
         match ended {
             Ok(delivered) => {
                 self.log.update(&delivered);
@@ -200,6 +221,35 @@ impl Engine {
         }
     }
 
+    /// Writes the end of a transfer into the audit log; one that cannot be written down does not count as delivered. Sent again,
+    /// it is found at the receiver.
+    async fn write_down(
+        &self,
+        accepted: &Accepted,
+        source: Bytes,
+        ended: Result<(Transfer, Delivered), (Transfer, Status)>,
+    ) -> Result<Transfer, (Transfer, Status)> {
+        let mut event = audit::transfer(accepted, self.uplinks.key_of(&accepted.destination).as_ref());
+        let ended = match ended {
+            Ok((transfer, receipt)) => {
+                audit::delivered(&mut event, &transfer, &receipt);
+                Ok(transfer)
+            }
+            Err((transfer, status)) => {
+                audit::rejected(&mut event, &transfer, &reason_of(&status));
+                Err((transfer, status))
+            }
+        };
+        if !self.audit.is_kept() {
+            return ended;
+        }
+        let whose = audit::identifiers(accepted, source).await;
+        match (self.audit.record(event, Some(whose)).await, ended) {
+            (Err(error), Ok(transfer)) => Err((transfer, to_status(&error.into()))),
+            (_, ended) => ended,
+        }
+    }
+
     /// Waits until no other call is sending the same transfer.
     async fn turn(&self, accepted: &Accepted) -> Turn<'_> {
         let key = (accepted.destination.name.clone(), accepted.transfer_id);
@@ -210,8 +260,15 @@ impl Engine {
         Turn { engine: self, key, guard: Some(lock.lock_owned().await) }
     }
 
-    async fn transfer(&self, task: Task, begun: Transfer) -> Result<Transfer, (Transfer, Failure)> {
+    async fn transfer(
+        &self,
+        task: Task,
+        begun: Transfer,
+    ) -> Result<(Transfer, Delivered), (Transfer, Failure)> {
         let Task { accepted, source, room: _room, progress } = task;
+        if let Err(error) = self.audit.check().await {
+            return Err((begun, error.into()));
+        }
         let coded = match self.code(&accepted, &source).await {
             Ok(coded) => coded,
             Err(failure) => return Err((begun, failure)),
@@ -219,7 +276,7 @@ impl Engine {
         let known = transfer::coded(begun, coded.summary.clone());
         self.log.update(&known);
         progress.send_replace(Some((known.clone(), Progress::default())));
-        let attempt = || self.attempt(&accepted, &coded, &source, &known, &progress);
+        let attempt = || self.over_sessions(&accepted, &coded, &source, &known, &progress);
         let once_more = ConstantBuilder::default().with_delay(RETRY_DELAY).with_max_times(1);
         let delivered = attempt
             .retry(once_more)
@@ -241,7 +298,7 @@ impl Engine {
             accepted.policy.mode,
             receipt.form == Form::Exact && coded.mode == Mode::Latent,
         );
-        Ok(transfer::delivered(known, summary, receipt.image_id))
+        Ok((transfer::delivered(known, summary, receipt.image_id), receipt))
     }
 
     /// Codes the file on a blocking thread, a bounded number at once.
@@ -264,6 +321,26 @@ impl Engine {
             work()
         });
         Ok(joined.await.map_err(|_| RequestError::Panicked)??)
+    }
+
+    /// One try; a session that takes no further images is followed by the next one, as nothing of the image was taken there.
+    async fn over_sessions(
+        &self,
+        accepted: &Accepted,
+        coded: &CodedImage,
+        source: &Bytes,
+        known: &Transfer,
+        progress: &watch::Sender<Option<(Transfer, Progress)>>,
+    ) -> Result<(Delivered, ImageSummary), Failure> {
+        for _ in 1..SPENT_SESSIONS {
+            match self.attempt(accepted, coded, source, known, progress).await {
+                Err(failure) if reason_of(&to_status(&failure)) == reason::SESSION_EXPIRED => {
+                    tokio::time::sleep(NEXT_SESSION_DELAY).await;
+                }
+                done => return done,
+            }
+        }
+        self.attempt(accepted, coded, source, known, progress).await
     }
 
     /// One try: over the live session, which is given up if it fails.
@@ -372,7 +449,7 @@ mod tests {
         let mut rng = getrandom::rand_core::UnwrapErr(getrandom::SysRng);
         let identity = SecretKey::generate(Role::Sender, &mut rng);
         let uplinks = Uplinks::new(identity, &destinations, SessionLimits::default());
-        let engine = Engine::new(destinations, uplinks, TransferLog::new(1), 1);
+        let engine = Engine::new(destinations, uplinks, TransferLog::new(1), Audit::none(), 1);
         for _ in 0..3 {
             let failure = engine.blocking(|| panic!("a fault in a codec")).await.expect_err("it panicked");
             let status = to_status(&failure);

@@ -8,6 +8,7 @@ use latentwire_proto::{
     v1::{Delivery, ImageHeader, InnerLayer, PaddingPolicy},
 };
 use latentwire_service::{
+    audit::Party,
     convert,
     status::{Failure, RequestError, internal_error, to_status},
 };
@@ -53,6 +54,8 @@ pub struct Accepted {
     pub urgent: bool,
     /// Announced length of the file in bytes; 0 if unknown.
     pub file_bytes: u64,
+    /// Who asks for it, where callers are told apart; for the audit log.
+    pub caller: Option<Party>,
 }
 
 impl Accepted {
@@ -93,6 +96,7 @@ impl Accepted {
             sequence: header.sequence,
             urgent: header.urgent,
             file_bytes: header.file_bytes,
+            caller: None,
         })
     }
 }

@@ -11,6 +11,7 @@
 //! [`run`] starts everything and says where it listens; start reading there, then [`engine`].
 #![forbid(unsafe_code)]
 
+mod audit;
 pub mod config;
 pub mod engine;
 pub mod intake;
@@ -34,13 +35,16 @@ use latentwire_proto::{FILE_DESCRIPTOR_SET, v1::send_service_server::SendService
 use latentwire_service::sealing::Role;
 use latentwire_service::{
     admin::AdminServer,
+    audit::Audit,
+    callers::Callers,
+    dial::Dial,
     drain::Drain,
     grpc::{GrpcServer, MAX_CHUNK_MESSAGE_BYTES, add_reflection},
     health::Readiness,
     keys::load_secret_key,
     listen,
+    tls::{Listener, ServerTls},
 };
-use latentwire_wire::SessionLimits;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
@@ -86,18 +90,26 @@ impl Running {
 /// The configuration, a key, a port or a model is not as it must be; one sentence says what to do.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<Running> {
     let identity = load_secret_key(&config.key, config.key_source, Role::Sender)?;
-    let destinations = Destinations::read(&config.destination, config.destinations.as_deref())?;
+    let destinations =
+        Destinations::read(&config.destination, config.destinations.as_deref(), &config.uplink_tls)?;
+    for destination in destinations.iter() {
+        let tried = Dial::new(&destination.address, &destination.tls);
+        tried.with_context(|| format!("destination {}", destination.name))?;
+    }
     measures::started(config.limits.max_concurrent, config.models.pool, &destinations)?;
     let codec_config = config.codec()?;
-    let send_listener = listen::bind("--listen", config.listen, &config.network).await?;
-    let admin_listener = listen::bind("--admin", config.admin, &config.network).await?;
-    let (send_address, admin_address) = (send_listener.local_addr()?, admin_listener.local_addr()?);
+    let tls = ServerTls::load(&config.tls)?;
+    let callers = listen::callers("--listen", config.listen, &config.callers)?;
+    let send_listener = listen::bind("--listen", config.listen, &config.network, tls.as_ref()).await?;
+    let admin_listener = listen::bind_admin("--admin", config.admin, &config.network, tls.as_ref()).await?;
+    let (send_address, admin_address) = (send_listener.tcp.local_addr()?, admin_listener.tcp.local_addr()?);
 
     let drain = Drain::new();
     let (readiness, health) = Readiness::new(SERVICES).await;
-    let uplinks = Uplinks::new(identity, &destinations, SessionLimits::default());
+    let audit = Audit::open(&config.audit, None, identity.public_key()).await?;
+    let uplinks = Uplinks::new(identity, &destinations, config.session.limits());
     let log = TransferLog::new(config.transfer_log as usize);
-    let engine = Arc::new(Engine::new(destinations, uplinks, log, usize::from(config.models.pool)));
+    let engine = Arc::new(Engine::new(destinations, uplinks, log, audit, usize::from(config.models.pool)));
     let limits =
         IntakeLimits { max_file_bytes: config.limits.max_file_bytes, idle: config.limits.idle_timeout() };
     let sender = Sender::new(Arc::clone(&engine), drain.clone(), limits);
@@ -112,7 +124,14 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let admin = admin.looking_up(measures::look(Arc::downgrade(&engine)));
     let stop = CancellationToken::new();
     tokio::spawn(admin.serve(stop.clone()));
-    let server = tokio::spawn(serve(config.clone(), send_listener, routes.routes(), drain.token().clone()));
+    if let Some(tls) = tls {
+        tokio::spawn(tls.watch(stop.clone()));
+    }
+    if let Some(callers) = callers.clone() {
+        tokio::spawn(callers.watch(stop.clone()));
+    }
+    let server =
+        tokio::spawn(serve(config.clone(), send_listener, callers, routes.routes(), drain.token().clone()));
 
     let loaded = tokio::task::spawn_blocking(move || Codec::load(&codec_config)).await;
     let codec = match loaded.context("loading the models panicked")? {
@@ -122,6 +141,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
             stop.cancel();
             // Nobody was served, so this waits for the listener alone; what it says of itself matters no more.
             let _ = server.await;
+            engine.audit().clone().close().await;
             return Err(error.into());
         }
     };
@@ -137,11 +157,12 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 
 async fn serve(
     config: Config,
-    listener: tokio::net::TcpListener,
+    listener: Listener,
+    callers: Option<Callers>,
     routes: Routes,
     stop: CancellationToken,
 ) -> anyhow::Result<bool> {
-    Ok(GrpcServer::new(&config.limits).serve(listener, routes, stop).await?)
+    Ok(GrpcServer::new(&config.limits).serve(listener, callers, routes, stop).await?)
 }
 
 /// What the end of a sender touches.
@@ -174,6 +195,7 @@ impl End {
         let drained = self.drain.finish(left).await;
         // A receiver that does not answer any more must not hold the end up.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.engine.close()).await;
+        self.engine.audit().clone().close().await;
         self.stop.cancel();
         let calls_ended = served.context("the server panicked")??;
         anyhow::ensure!(

@@ -9,6 +9,7 @@ use latentwire_proto::v1::{
     send_service_server::SendService,
 };
 use latentwire_service::{
+    audit::caller_of,
     convert,
     drain::Drain,
     grpc::timed,
@@ -90,12 +91,14 @@ impl SendService for Sender {
         request: Request<Streaming<SendImageRequest>>,
     ) -> Result<Response<SendImageResponse>, Status> {
         self.admits().map_err(refuse)?;
+        let caller = caller_of(request.extensions());
         let mut parts = timed(request.into_inner(), self.limits.idle);
         let stop = self.drain.token();
         let first = next_message(&mut parts, stop, false).await?.and_then(|next| next.part);
         let Some(Part::Header(header)) = first else { return Err(refuse(header_missing())) };
-        let accepted = Accepted::check(header, self.engine.destinations(), self.limits.max_file_bytes)
+        let mut accepted = Accepted::check(header, self.engine.destinations(), self.limits.max_file_bytes)
             .map_err(|failure| to_status(&failure))?;
+        accepted.caller = caller;
         let room = self.engine.room().await.map_err(refuse)?;
         let mut file = Gathering::new(accepted.file_bytes, self.limits.max_file_bytes);
         while let Some(next) = next_message(&mut parts, stop, true).await? {
@@ -118,8 +121,9 @@ impl SendService for Sender {
     ) -> Result<Response<Self::SendStudyStream>, Status> {
         self.admits().map_err(refuse)?;
         let (responses, stream) = mpsc::channel(RESPONSES_AHEAD);
+        let caller = caller_of(request.extensions());
         let parts = timed(request.into_inner(), self.limits.idle);
-        let study = Study::new(Arc::clone(&self.engine), self.limits.max_file_bytes, responses);
+        let study = Study::new(Arc::clone(&self.engine), self.limits.max_file_bytes, caller, responses);
         self.drain.tasks().spawn(study.run(parts, self.drain.token().clone()));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }

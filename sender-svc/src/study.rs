@@ -8,6 +8,7 @@ use latentwire_proto::{
         ImageHeader, SendStudyRequest, SendStudyResponse, Transfer, TransferStatus, send_study_request::Part,
     },
 };
+use latentwire_service::audit::Party;
 use latentwire_service::measures::count_request_error;
 use latentwire_service::status::{Failure, RequestError, reason, reason_of, to_status, transfer_error};
 use latentwire_wire::Progress;
@@ -34,6 +35,7 @@ use crate::{
 pub struct Study {
     engine: Arc<Engine>,
     max_file_bytes: u64,
+    caller: Option<Party>,
     responses: mpsc::Sender<Result<SendStudyResponse, Status>>,
     under_way: JoinSet<()>,
 }
@@ -60,9 +62,10 @@ impl Study {
     pub fn new(
         engine: Arc<Engine>,
         max_file_bytes: u64,
+        caller: Option<Party>,
         responses: mpsc::Sender<Result<SendStudyResponse, Status>>,
     ) -> Self {
-        Self { engine, max_file_bytes, responses, under_way: JoinSet::new() }
+        Self { engine, max_file_bytes, caller, responses, under_way: JoinSet::new() }
     }
 
     /// Takes the images in, and waits for the end of each.
@@ -101,7 +104,7 @@ impl Study {
     async fn begin(&mut self, header: ImageHeader) -> Current {
         let about = about(&header);
         let accepted = match Accepted::check(header, self.engine.destinations(), self.max_file_bytes) {
-            Ok(accepted) => accepted,
+            Ok(accepted) => Accepted { caller: self.caller.clone(), ..accepted },
             Err(failure) => return self.reject(about, &failure).await,
         };
         let about = identified(about, &accepted);

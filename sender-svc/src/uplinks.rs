@@ -7,7 +7,7 @@ use std::{
 
 use latentwire_service::sealing::{PublicKey, SecretKey};
 use latentwire_service::{
-    grpc,
+    dial::{Dial, explain},
     status::{Failure, RequestError},
 };
 use latentwire_wire::{Reason, SessionLimits, Uplink, WireError};
@@ -32,6 +32,8 @@ pub struct Uplinks {
 #[derive(Default)]
 struct Lane {
     live: RwLock<Option<Arc<Uplink>>>,
+    /// The pinned key that the receiver had when the last session was agreed.
+    agreed: RwLock<Option<PublicKey>>,
     connecting: Mutex<()>,
 }
 
@@ -61,7 +63,9 @@ impl Uplinks {
         }
         let connected = self.connect(destination).await;
         let connected = connected.inspect_err(|failure| measures::session_failed(&destination.name, failure));
-        let uplink = Arc::new(connected?);
+        let (uplink, key) = connected?;
+        let uplink = Arc::new(uplink);
+        *lane.agreed.write().unwrap_or_else(PoisonError::into_inner) = Some(key);
         lane.set(Some(Arc::clone(&uplink)));
         Ok(uplink)
     }
@@ -80,6 +84,12 @@ impl Uplinks {
         self.by_name.iter().map(|(name, lane)| (name.as_str(), lane.live().is_some()))
     }
 
+    /// The receiver's key in the last session that was agreed, if there was one.
+    pub fn key_of(&self, destination: &Destination) -> Option<PublicKey> {
+        let lane = self.by_name.get(&destination.name)?;
+        *lane.agreed.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends every session in which no transfer is under way.
     pub async fn close(&self) {
         for lane in self.by_name.values() {
@@ -90,13 +100,15 @@ impl Uplinks {
         }
     }
 
-    async fn connect(&self, destination: &Destination) -> Result<Uplink, Failure> {
+    async fn connect(&self, destination: &Destination) -> Result<(Uplink, PublicKey), Failure> {
         let unavailable =
             |cause: String| RequestError::PeerUnavailable { destination: destination.name.clone(), cause };
-        let channel = grpc::endpoint(&destination.address)
-            .connect()
-            .await
-            .map_err(|error| unavailable(innermost(&error)))?;
+        let dial = Dial::new(&destination.address, &destination.tls);
+        let dial = dial.map_err(|error| {
+            tracing::error!(destination = destination.name, %error, "TLS cannot be set up");
+            unavailable("TLS cannot be set up there: the sender's log says why".to_owned())
+        })?;
+        let channel = dial.connect().await.map_err(|error| unavailable(explain(&error)))?;
         let (uplink, key) = self.agree(channel, destination).await.map_err(|error| {
             let WireError::Unavailable { why } = error else { return Failure::from(error) };
             // Somebody answers, but no receiver: most often the port is another service's.
@@ -108,7 +120,7 @@ impl Uplinks {
         }
         tracing::info!(destination = destination.name, "session is up");
         measures::session_set_up(&destination.name);
-        Ok(uplink)
+        Ok((uplink, key))
     }
 
     /// Agrees on keys with the first pinned identity that the receiver has; says which.
@@ -141,13 +153,4 @@ impl Lane {
     fn set(&self, uplink: Option<Arc<Uplink>>) {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = uplink;
     }
-}
-
-/// The cause behind a transport error, which names the system's own, such as "Connection refused".
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }

@@ -31,6 +31,12 @@ async fn a_configuration_that_is_wrong() {
     let error = refused(|config| config.destination.clear()).await;
     assert!(error.contains("--destination"), "{error}");
     let error = refused(|config| config.listen = "0.0.0.0:0".parse().expect("an address")).await;
+    assert!(error.contains("--callers") && error.contains("--insecure-callers-unauthenticated"), "{error}");
+    let error = refused(|config| {
+        config.listen = "0.0.0.0:0".parse().expect("an address");
+        config.callers.insecure_callers_unauthenticated = true;
+    })
+    .await;
     assert!(error.contains("--insecure-plaintext-beyond-loopback"), "{error}");
     let folder = tempfile::tempdir().expect("temporary folder");
     let receiver_key = folder.path().join("receiver.key");

@@ -13,7 +13,21 @@ use crate::{
 /// `docker run` of a sender with the project's keys; `down` and a later run find it by its label.
 fn run<'a>(name: &'a str, label: &'a str, volume: &'a str) -> Vec<&'a str> {
     let plaintext = "LATENTWIRE_INSECURE_PLAINTEXT_BEYOND_LOOPBACK=true";
-    vec!["run", "--name", name, "--label", label, "--read-only", "-v", volume, "-e", plaintext]
+    let everybody = "LATENTWIRE_INSECURE_CALLERS_UNAUTHENTICATED=true";
+    vec![
+        "run",
+        "--name",
+        name,
+        "--label",
+        label,
+        "--read-only",
+        "-v",
+        volume,
+        "-e",
+        plaintext,
+        "-e",
+        everybody,
+    ]
 }
 
 #[test]

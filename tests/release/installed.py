@@ -97,14 +97,16 @@ key() {  # A key of this user's alone, as --key-source file wants it; under syst
 }
 latentwire keys generate --role receiver -o /etc/latentwire/receiver.key
 latentwire keys generate --role sender -o /etc/latentwire/sender.key
+latentwire storage generate -o /etc/latentwire/storage.key
 latentwire trust add /etc/latentwire/trust.toml --name self --key /etc/latentwire/sender.key.pub
 key receiver; key sender
+install -o latentwire-receiver -m 600 /etc/latentwire/storage.key /tmp/storage.key
 install -d -o latentwire-receiver -m 700 /var/lib/latentwire-receiver
 as() {  # In the background alone: the job is the service itself.
     exec setpriv --reuid latentwire-$1 --regid latentwire-$1 --clear-groups --inh-caps=-all -- "${@:2}"
 }
 as receiver receiver-svc --key /tmp/receiver.key --trust /etc/latentwire/trust.toml \
-    --data /var/lib/latentwire-receiver >/tmp/receiver.log 2>&1 &
+    --data /var/lib/latentwire-receiver --storage-key /tmp/storage.key >/tmp/receiver.log 2>&1 &
 as sender sender-svc --key /tmp/sender.key \
     --destination self=http://127.0.0.1:50061,/etc/latentwire/receiver.key.pub >/tmp/sender.log 2>&1 &
 for url in http://127.0.0.1:50061 http://127.0.0.1:50051; do
@@ -150,9 +152,10 @@ def clean_debian(packages: Path) -> None:
         said = debian.run("dpkg --purge latentwire")
         assert "rm -rf /var/lib/latentwire-receiver" in said, f"nothing is said of the images that stay:\n{said}"
         left = listing(debian) - before
-        assert left and all(path.startswith("/var/lib/latentwire-receiver") for path in left), sorted(left)
+        key = {"/etc/latentwire", "/etc/latentwire/storage.key"}
+        assert key < left and all(path.startswith("/var/lib/latentwire-receiver") for path in left - key), sorted(left)
         # Without images nothing stays.
-        debian.run(f"rm -rf /var/lib/latentwire-receiver && dpkg --install /tmp/{name} && dpkg --purge latentwire")
+        debian.run(f"rm -rf /var/lib/latentwire-receiver /etc/latentwire && dpkg --install /tmp/{name} && dpkg --purge latentwire")
         assert listing(debian) == before, sorted(listing(debian) ^ before)
         assert (folder / "etc/passwd").read_text(encoding="utf-8") == users, "users stay"
 
@@ -175,6 +178,8 @@ def documents(debian: Chroot) -> None:
 
 KEYS_AND_TRUST = """
 latentwire keys generate --role receiver -o /etc/latentwire/receiver.key
+# A purge leaves it where images are left.
+test -s /etc/latentwire/storage.key || latentwire storage generate -o /etc/latentwire/storage.key
 latentwire keys generate --role sender -o /etc/latentwire/sender.key
 latentwire trust add /etc/latentwire/trust.toml --name self --key /etc/latentwire/sender.key.pub
 printf '[[destination]]\\nname = "self"\\nurl = "http://127.0.0.1:50061"\\npublic_key = "/etc/latentwire/receiver.key.pub"\\n' \
@@ -207,7 +212,7 @@ def units(server: Machine) -> None:
     # Without keys the unit says which file is missing.
     assert server.popen("systemctl enable --quiet --now latentwire-receiver 2>/dev/null").wait() != 0
     missing = server.run("systemctl status latentwire-receiver", check=False)
-    assert "AssertPathExists=/etc/latentwire/receiver.key" in missing, missing
+    assert re.search(r"AssertPathExists=/etc/latentwire/(receiver|storage)\.key was not met", missing), missing
 
     server.run(KEYS_AND_TRUST)
     server.run("systemd-analyze verify " + " ".join(f"{unit}.service" for unit in UNITS))
@@ -293,7 +298,7 @@ def from_the_tarball(server: Machine) -> None:
     left = server.run("comm -13 before.txt after.txt; systemctl list-units --all --no-legend 'latentwire-*' | grep -v not-found || true")
     # Folders that other packages use too may be new.
     assert not re.search(r"latentwire|-svc|pacs-gateway", left), f"after --uninstall:\n{left}"
-    server.run("test -s /etc/latentwire/receiver.key -a -s /var/lib/latentwire-receiver/storage.key")
+    server.run("test -s /etc/latentwire/receiver.key -a -s /etc/latentwire/storage.key")
 
 
 main()

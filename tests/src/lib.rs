@@ -5,6 +5,7 @@
 //!      ├► Receiver    receiver-svc, ready                                         (/readyz)
 //!      └► Sender      sender-svc, ready, with the receiver as its only destination
 //! Gateway, Modality   pacs-gateway before a sender, and who stores there
+//! SecuredLink         the same behind TLS that asks both ends for a certificate
 //! Proxy               a link that lies: between a sender and a receiver, message by message
 //! link.send(...), link.get(...)  ─►  Run      what `latentwire` answered: exit code, JSON lines, errors
 //! ```
@@ -27,6 +28,7 @@ pub mod pictures;
 pub mod process;
 pub mod proxy;
 pub mod run;
+pub mod secured;
 pub mod wait;
 pub mod workplace;
 
@@ -35,5 +37,6 @@ pub use link::{Link, Receiver, Sender};
 pub use modality::{Instance, Modality};
 pub use proxy::Proxy;
 pub use run::Run;
+pub use secured::SecuredLink;
 pub use wait::wait_until;
 pub use workplace::Workplace;

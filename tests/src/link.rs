@@ -145,6 +145,9 @@ impl Sender {
         arguments.pair("--key", workplace.path(key));
         arguments
             .pair("--destination", format!("{DESTINATION}=http://{transfer},{}", receiver_key.display()));
+        if !extra.iter().any(|flag| ["--audit", "--unaudited"].contains(flag)) {
+            arguments.pair("--audit", Self::audit_at(workplace, address));
+        }
         arguments.rest(extra);
         let log = workplace.path(&format!("{}.log", key.replace(".key", "-svc")));
         Launch {
@@ -154,6 +157,13 @@ impl Sender {
             log,
             admin,
         }
+    }
+
+    /// The folder of its audit log, unless its flags name another: one for each address, so that several senders fit into a
+    /// workplace.
+    #[must_use]
+    pub fn audit_at(workplace: &Workplace, address: SocketAddr) -> PathBuf {
+        workplace.path(&format!("sender-{}-audit", address.port()))
     }
 
     /// Begins `latentwire send --json PATHS EXTRA` through this sender.
@@ -266,10 +276,12 @@ impl Arguments {
         self.0.extend([OsString::from(flag), value.as_ref().to_owned()]);
     }
 
-    /// The test's own flags, and the shipped models unless it names others.
+    /// The test's own flags, and the shipped models unless it names others, which no release has pinned.
     fn rest(&mut self, extra: &[&str]) {
         if !extra.contains(&"--models") {
             self.pair("--models", binaries::repository().join("models"));
+        } else if !extra.contains(&"--model-pin") {
+            self.0.push("--unpinned-models".into());
         }
         self.0.extend(extra.iter().map(OsString::from));
     }

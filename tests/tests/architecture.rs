@@ -11,7 +11,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use latentwire_tests::binaries::repository;
 
 /// Which of our crates each may depend on, besides for its tests. `latentwire-tests` may use all.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("latentwire-proto", &[]),
     ("latentwire-imaging", &[]),
     ("latentwire-model", &[]),
@@ -24,6 +24,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("latentwire-sealing", &[]),
     ("latentwire-wire", &["latentwire-proto", "latentwire-sealing"]),
     ("latentwire-storage", &["latentwire-sealing"]),
+    ("latentwire-audit", &[]),
     // Beside proto, the crates whose errors it maps to a status.
     (
         "latentwire-service",
@@ -35,12 +36,22 @@ const ALLOWED: [(&str, &[&str]); 15] = [
             "latentwire-sealing",
             "latentwire-wire",
             "latentwire-storage",
+            "latentwire-audit",
         ],
     ),
     ("sender-svc", SERVICES_USE),
     ("receiver-svc", SERVICES_USE),
     ("pacs-gateway", &["latentwire-imaging", "latentwire-proto", "latentwire-service"]),
-    ("latentwire-cli", &["latentwire-codec", "latentwire-proto", "latentwire-service"]),
+    (
+        "latentwire-cli",
+        &[
+            "latentwire-audit",
+            "latentwire-codec",
+            "latentwire-proto",
+            "latentwire-service",
+            "latentwire-storage",
+        ],
+    ),
     ("latentwire-fuzz", &["latentwire-codec", "latentwire-latent", "latentwire-proto", "latentwire-sealing"]),
 ];
 
@@ -51,11 +62,13 @@ const SERVICES_USE: &[&str] =
 const TESTS: &str = "latentwire-tests";
 
 /// Crates that only the named ones may depend on, tests included; the tests' own crate plays the modality.
-const RESERVED: [(&str, &[&str]); 4] = [
+const RESERVED: [(&str, &[&str]); 5] = [
     ("ort", &["latentwire-inference"]),
     ("dicom-", &["latentwire-imaging", "pacs-gateway", TESTS]),
     ("snow", &["latentwire-sealing"]),
     ("rusqlite", &["latentwire-storage"]),
+    // One place that sets TLS up; the tests' own crate plays its clients.
+    ("rustls", &["latentwire-service", TESTS]),
 ];
 
 /// What a pure crate must not reach for: a runtime, a network, a clock of its own.

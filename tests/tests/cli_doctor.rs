@@ -31,6 +31,14 @@ fn doctor(link: &Link, extra: &[&str]) -> Run {
 #[test]
 fn beside_running_services_every_check_is_ok() {
     let mut link = Link::open();
+    // What the receiver made because it was given no audit key, and its warning says: it belongs to the auditor.
+    let secret = link.workplace.path("receiver-data.audit.key");
+    let found = doctor(&link, &["--json"]).expect_success().objects();
+    assert!(
+        found.iter().any(|finding| finding["status"] == "warn" && says(finding, "secret audit key")),
+        "{found:#?}"
+    );
+    std::fs::rename(&secret, secret.with_extension("moved")).expect("moved away");
     for (role, key) in [("sender", "sender.key"), ("receiver", "receiver.key")] {
         let key = link.workplace.path(key);
         let flags = ["--role", role, "--key", key.to_str().expect("text")];
@@ -38,7 +46,9 @@ fn beside_running_services_every_check_is_ok() {
         assert!(found.iter().all(|finding| finding["status"] == "ok"), "{found:#?}");
         let count = |check: &str| found.iter().filter(|finding| finding["check"] == check).count();
         assert_eq!(count("port"), 5);
-        for check in ["library", "models", "key", "trust", "data", "sender", "receiver", "destination"] {
+        for check in
+            ["library", "models", "key", "trust", "data", "audit", "sender", "receiver", "destination"]
+        {
             assert_eq!(count(check), 1, "{check}: {found:#?}");
         }
         assert_eq!(count("clock"), 4, "the program's and three peers': {found:#?}");

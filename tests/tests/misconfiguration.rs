@@ -104,10 +104,47 @@ fn a_full_disk_refuses_the_image_and_leaves_nothing_of_it() {
         eprintln!("only root can mount a small disk: the quota's test stands for this one");
         return;
     };
-    let receiver = Receiver::start_with_data(&workplace, &data, &["--min-free-bytes", "0"]);
+    let flags = ["--min-free-bytes", "0", "--audit-min-free-bytes", "0"];
+    let receiver = Receiver::start_with_data(&workplace, &data, &flags);
     let sender = Sender::start(&workplace, receiver.transfer, &[]);
     check_full(&workplace, &sender, &receiver);
     drop((sender, receiver));
+    drop(disk);
+}
+
+#[test]
+fn a_full_disk_under_the_audit_log_refuses_the_image_and_leaves_the_log_whole() {
+    let link = Link::open();
+    let audit = link.workplace.new_folder("small-disk");
+    let Some(disk) = SmallDisk::mount(&audit) else {
+        eprintln!("only root can mount a small disk: the test of --audit-min-free-bytes stands for this one");
+        return;
+    };
+    let folder = audit.to_str().expect("a path in ASCII");
+    let flags = ["--audit", folder, "--audit-min-free-bytes", "0"];
+    let mut sender = Sender::start(&link.workplace, link.receiver.transfer, &flags);
+    outcome::check_delivered(&sender.send(&[binaries::sample(GOOD)], &[]).object());
+    // To the last byte.
+    let filler = audit.join("filler");
+    let mut file = fs::File::create(&filler).expect("a file");
+    while std::io::Write::write_all(&mut file, &[7; 512]).is_ok() {}
+    let _full = file.sync_all();
+    drop(file);
+    let mut refused = 0;
+    for number in 0..8 {
+        let picture = link.workplace.write(&format!("{number}.png"), &pictures::noise_png(16, 16 + number));
+        let object = sender.send(&[&picture], &["--mode", "exact"]).object();
+        if object["status"] == "rejected" {
+            assert_eq!(outcome::check_rejected(&object), "AUDIT_UNAVAILABLE", "{object}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "the disk was not full");
+    fs::remove_file(&filler).expect("removed");
+    outcome::check_delivered(&sender.send(&[binaries::sample(GOOD)], &["--mode", "exact"]).object());
+    sender.service.terminate();
+    let whole = ["audit".as_ref(), "verify".as_ref(), audit.as_os_str()];
+    let _sound = latentwire_tests::Run::latentwire(whole).expect_success();
     drop(disk);
 }
 
@@ -144,6 +181,37 @@ fn a_receiver_does_not_start_on_a_changed_model_either() {
     let launch = Receiver::launch(&workplace, &data, free_address(), free_address(), &["--models", models]);
     let log = failed_start(launch);
     assert!(log.contains("decoder.onnx"), "{log}");
+}
+
+/// Manifest, net and decode.toml all changed to fit one another: the digests inside the folder say nothing any more.
+#[test]
+fn a_model_that_was_swapped_whole_is_not_loaded() {
+    let workplace = Workplace::new();
+    let models = workplace.path("models");
+    copy(&binaries::repository().join("common/codec/tests/models/sound"), &models);
+    let shipped = binaries::repository().join("models/ae224-chest");
+    let launches = || {
+        let flags = ["--models", models.to_str().expect("a path")];
+        let data = workplace.path("receiver-data");
+        let mut receiver = Receiver::launch(&workplace, &data, free_address(), free_address(), &flags);
+        let mut sender = Sender::launch(&workplace, "sender.key", free_address(), free_address(), &flags);
+        for launch in [&mut receiver, &mut sender] {
+            launch.arguments.retain(|argument| argument != "--unpinned-models");
+        }
+        [receiver, sender]
+    };
+    for launch in launches() {
+        let log = failed_start(launch);
+        assert!(log.contains("--model-pin") && log.contains("--unpinned-models"), "{log}");
+    }
+    // Beside one that is pinned, it is left alone and named.
+    copy(&shipped, &models.join("ae224-chest"));
+    for launch in launches() {
+        let service = Service::start(launch).expect("it starts");
+        let log = service.log();
+        assert!(log.contains("this model is not pinned and is left alone"), "{log}");
+        assert!(log.contains("\"models\":1,") || log.contains("models=1 "), "{log}");
+    }
 }
 
 #[test]
@@ -220,13 +288,16 @@ fn failed_start(launch: Launch) -> String {
 
 fn copy_of_models(workplace: &Workplace) -> PathBuf {
     let target = workplace.new_folder("models");
-    for file in files(&binaries::repository().join("models")) {
-        let inside = file.strip_prefix(binaries::repository().join("models")).expect("a file of a model");
-        let copy = target.join(inside);
+    copy(&binaries::repository().join("models"), &target);
+    target
+}
+
+fn copy(from: &Path, to: &Path) {
+    for file in files(from) {
+        let copy = to.join(file.strip_prefix(from).expect("a file of it"));
         fs::create_dir_all(copy.parent().expect("a model has a folder")).expect("a folder can be made");
         fs::copy(&file, &copy).expect("a file can be copied");
     }
-    target
 }
 
 /// A file system of one megabyte.

@@ -11,7 +11,9 @@ use std::{
     thread,
 };
 
-use latentwire_tests::{Link, Receiver, Sender, Workplace, binaries, client, pictures};
+use latentwire_tests::{
+    Link, Receiver, Run, SecuredLink, Sender, Workplace, binaries, client, pictures, secured::CLIENT,
+};
 use serde_json::Value;
 
 fn example() -> PathBuf {
@@ -87,6 +89,32 @@ fn a_folder_goes_out_comes_back_and_is_verified() {
         );
     }
     assert_eq!(client::list_images(link.receiver.images).len(), 2 * count);
+}
+
+#[test]
+#[ignore = "needs examples/python/.venv; scripts/test.sh makes it and runs this"]
+fn it_speaks_tls_and_shows_a_certificate_and_a_token() {
+    let mut link = SecuredLink::open();
+    let folder = link.workplace.new_folder("pictures");
+    fs::write(folder.join("a.png"), pictures::noise_png(64, 48)).expect("written");
+    let calling = link.certificates.calling(CLIENT);
+    let calling: Vec<&str> = calling.iter().map(String::as_str).collect();
+    let (exit, objects, notes) = end(begin(&link.sender, &link.receiver, &folder, &calling));
+    assert_eq!(exit, 0, "{notes}");
+    assert!(objects[0]["verified"].is_string(), "{objects:?}");
+    // A token decides alone, and this one is nobody's until the callers' file says otherwise.
+    let path = |name: &str| link.workplace.path(name).to_string_lossy().into_owned();
+    let (callers, token) = (path("callers.toml"), path("python.token"));
+    let arguments = ["callers", "add", &callers, "--name", "python", "--token-output", &token];
+    let _added = Run::latentwire(arguments.into_iter().chain(["--allow", "read-transfers"])).expect_success();
+    let with_token = [&calling[..], &["--token-file", &token]].concat();
+    for service in [&mut link.sender.service, &mut link.receiver.service] {
+        service.signal_reload();
+    }
+    let (exit, objects, notes) = end(begin(&link.sender, &link.receiver, &folder, &with_token));
+    assert_eq!(exit, 1, "{notes}");
+    let reason = objects[0]["error"]["reason"].as_str().unwrap_or_default();
+    assert!(reason.starts_with("CALLER_"), "{objects:?}");
 }
 
 #[test]

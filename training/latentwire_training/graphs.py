@@ -44,7 +44,7 @@ class Graph:
         z = self.constant(f"{name}.zero", np.array(zero, np.uint8))
         return self.node("DequantizeLinear", [self.node("QuantizeLinear", [x, s, z]), s, z])
 
-    def conv_int8(self, x: str, name: str, weight: np.ndarray, bias: np.ndarray, input_scale: float) -> str:
+    def conv_int8(self, x: str, name: str, weight: np.ndarray, bias: np.ndarray, input_scale: float, **more) -> str:
         """Convolution of a dequantised U8 activation with S8 weights, one scale an output channel, |w| <= 63."""
         scale = np.maximum(np.abs(weight).max(axis=(1, 2, 3)), 1e-9) / 63.0
         q = np.clip(np.rint(weight / scale[:, None, None, None]), -63, 63).astype(np.int8)
@@ -62,7 +62,7 @@ class Graph:
             axis=0,
         )
         pad = weight.shape[2] // 2
-        return self.node("Conv", [x, w, b], kernel_shape=list(weight.shape[2:]), pads=[pad] * 4)
+        return self.node("Conv", [x, w, b], kernel_shape=list(weight.shape[2:]), pads=[pad] * 4, **more)
 
     def model(self, name: str, source: tuple[str, int], target: tuple[str, int]) -> onnx.ModelProto:
         def info(tensor: tuple[str, int], h: str, w: str):

@@ -152,7 +152,7 @@ def test_a_run_writes_a_model_whose_integer_decoder_is_the_trained_one(folders, 
     grey = wave(9, 70, 90)
     pixels = np.stack([grey, grey[::-1], 255 - grey][:planes], axis=2)
     pixels[40:] = 0  # a block's mean at the end of its range
-    halves = export.Halves(session_of(folder / "encoder.onnx"), session_of(folder / "decoder.onnx"), decode["latent"]["steps"], config.quantiser.dead_zone)
+    halves = export.Halves(session_of(folder / "encoder.onnx"), session_of(folder / "decoder.onnx"), decode["latent"]["steps"], config.quantiser.dead_zone, config.quantiser.error_weight)
     q = halves.quantised(halves.values(pixels), -8)
     out = halves.restored(q, -8, pixels.shape[:2])
     octaves, k, _ = tables.dequantised(q, -8, halves.steps)
@@ -165,6 +165,19 @@ def test_a_run_writes_a_model_whose_integer_decoder_is_the_trained_one(folders, 
     assert measure(np.broadcast_to(pixels, (70, 90, 3)), np.broadcast_to(out, (70, 90, 3)), planes == 1)["ssim"] > 0.4
     table = tables.parse((folder / "tables.bin").read_bytes())
     assert 0 < tables.bits(table, q, -8, halves.steps).sum() < 8 * q.size
+    # What the sender chooses costs fewer bits than the nearest integers, and never more than one step.
+    known, wanted = [tables.costs(group) for group in table.groups], halves.in_steps(halves.values(pixels), -8)
+    q, nearest = tables.chosen(table, wanted, -8, halves.steps, 4.0, known), tables.chosen(table, wanted, -8, halves.steps, 1e6, known)
+    assert np.abs(nearest[1:] - wanted[1:]).max() <= 0.5 and (nearest[0] == q[0]).all() and np.abs(q - nearest).max() == 1
+    assert tables.bits(table, q, -8, halves.steps, known).sum() < tables.bits(table, nearest, -8, halves.steps, known).sum()
+    # The encoder's 8-bit branch is the trained one; the decoder has no convolution that a processor could round its own way.
+    with torch.no_grad():
+        coefficients, levels = trainer.averaged().latent(padded(pixels))
+    trained = np.concatenate([levels[0].numpy(), coefficients[0].numpy() * graphs.units_per_grey(planes)])
+    apart = np.abs(halves.values(pixels) - trained)
+    assert apart[0].max() < 0.2 and apart[1:].max() < 0.02 * np.abs(trained[1:]).max()
+    assert {"QLinearConv", "MatMulInteger"} <= operators(folder / "decoder.onnx", tmp_path)
+    assert not {"Conv", "FusedConv", "MatMul", "FusedMatMul", "Gemm", "FusedGemm"} & operators(folder / "decoder.onnx", tmp_path)
     assert card.card(json.loads((folder / "training.json").read_text())) == (folder / "CARD.md").read_text()
     # The same command goes on from the checkpoint; without one, from the shipped weights.
     run_module.run(dataclasses.replace(config, schedule=dataclasses.replace(config.schedule, steps=4)), data, work, models)
@@ -178,6 +191,38 @@ def session_of(path):
     import onnx
 
     return session(onnx.load(path))
+
+
+def operators(path, folder) -> set[str]:
+    """What ONNX Runtime makes of a graph at the level that services pin."""
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(folder / "optimised.onnx")
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return {node.op_type for node in onnx.load(folder / "optimised.onnx").graph.node}
+
+
+def test_a_net_grows_coefficients_that_do_nothing_new_at_first(tmp_path):
+    small = Trainer(tiny(tmp_path), [])
+    size = small.config.net.coefficients
+    wider = dataclasses.replace(small.config, net=dataclasses.replace(small.config.net, coefficients=size + 4))
+    grown = Trainer(wider, [])
+    torch.nn.init.orthogonal_(grown.net.analysis.linear.weight[:, :, 0, 0])
+    path = tmp_path / "weights.npz"
+    np.savez(path, **{k: v.numpy() for k, v in small.net.state_dict().items() if not k.endswith("mask")})
+    run_module.begin_with(grown, path)
+    x = padded(np.repeat(wave(3, 48, 64)[..., None], 1, 2))
+    with torch.no_grad():
+        before, levels = small.net.eval().latent(x)
+        after, same = grown.net.eval().latent(x)
+        assert torch.allclose(before, after[:, :size], atol=1e-3) and torch.allclose(levels, same, atol=1e-3)
+        octaves = torch.zeros_like(levels)
+        more = torch.cat([before, torch.zeros_like(before[:, :4])], 1)
+        assert torch.allclose(small.net.synthesis(before, octaves), grown.net.synthesis(more, octaves), atol=1e-2)
+    assert grown.net.steps.octaves.shape[1] == size + 4 and grown.average.keys() == grown.net.state_dict().keys()
 
 
 def test_weights_of_another_net_are_refused(folders, tmp_path):

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 use latentwire_service::args::KeySource;
+use latentwire_service::dial::CredentialArgs;
+use latentwire_service::tls::TlsArgs;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -42,6 +44,15 @@ pub struct DoctorArgs {
     /// Data folder of receiver-svc.
     #[arg(long, env = "LATENTWIRE_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Storage key of receiver-svc [default: as it finds it].
+    #[arg(long, env = "LATENTWIRE_STORAGE_KEY", value_name = "FILE")]
+    pub storage_key: Option<PathBuf>,
+    /// How the storage key is kept.
+    #[arg(long, env = "LATENTWIRE_STORAGE_KEY_SOURCE", value_name = "SOURCE", value_enum, default_value_t)]
+    pub storage_key_source: KeySource,
+    /// Folder of the service's audit log [default: audit in the data folder].
+    #[arg(long, env = "LATENTWIRE_AUDIT", value_name = "DIR")]
+    pub audit: Option<PathBuf>,
     /// Bytes that must be free on the data folder's disk: 256 MiB, as the service has it.
     #[arg(long, env = "LATENTWIRE_MIN_FREE_BYTES", value_name = "BYTES", default_value_t = 256 << 20)]
     pub min_free_bytes: u64,
@@ -77,6 +88,15 @@ pub struct DoctorArgs {
     /// Print one JSON object a check, one a line, instead of text.
     #[arg(long)]
     pub json: bool,
+    /// Callers' file of the service.
+    #[arg(long, env = "LATENTWIRE_CALLERS", value_name = "FILE")]
+    pub callers: Option<PathBuf>,
+    /// TLS of the service's own ports.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+    /// What is shown to services and receivers.
+    #[command(flatten)]
+    pub credentials: CredentialArgs,
 }
 
 /// Side of the link.

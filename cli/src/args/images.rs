@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use latentwire_service::dial::CredentialArgs;
 
 use super::TransferId;
 
@@ -82,6 +83,9 @@ pub struct GetArgs {
     /// Print what was fetched as a JSON object.
     #[arg(long)]
     pub json: bool,
+    /// What is shown to the service.
+    #[command(flatten)]
+    pub credentials: CredentialArgs,
 }
 
 /// What is listed or watched.
@@ -117,6 +121,9 @@ pub struct ListArgs {
     /// Print one JSON object an image or transfer, one a line, instead of the table.
     #[arg(long)]
     pub json: bool,
+    /// What is shown to the service.
+    #[command(flatten)]
+    pub credentials: CredentialArgs,
 }
 
 /// `latentwire watch ...`
@@ -146,4 +153,7 @@ pub struct WatchArgs {
     /// Print one JSON object an image or change, one a line.
     #[arg(long)]
     pub json: bool,
+    /// What is shown to the service.
+    #[command(flatten)]
+    pub credentials: CredentialArgs,
 }

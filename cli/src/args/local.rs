@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap_complete::Shell;
+use latentwire_service::dial::CredentialArgs;
 
 use super::PolicyArgs;
 
@@ -108,6 +109,9 @@ pub struct ModelsArgs {
     /// Print one JSON object a model, one a line, instead of the table.
     #[arg(long)]
     pub json: bool,
+    /// What is shown to the service.
+    #[command(flatten)]
+    pub credentials: CredentialArgs,
 }
 
 /// `latentwire inspect ...`
@@ -151,6 +155,9 @@ pub struct HealthArgs {
     /// Print a JSON object instead of text.
     #[arg(long)]
     pub json: bool,
+    /// What is shown to the service.
+    #[command(flatten)]
+    pub credentials: CredentialArgs,
 }
 
 /// `latentwire contact-sheet ...`

@@ -1,11 +1,15 @@
 //! The command line: every command, flag and default; one file a family of commands.
 
+mod audit;
+mod callers;
+mod certs;
 mod doctor;
 mod images;
 mod keys;
 mod local;
 mod policy;
 mod send;
+mod storage;
 mod trust;
 mod value;
 
@@ -14,12 +18,16 @@ use clap::{
     builder::{StyledStr, Styles},
 };
 
+pub use audit::{AuditCommand, ExportArgs, ExportFormat, KeygenArgs, VerifyArgs};
+pub use callers::{AddCallerArgs, CallersCommand, CallersFileArgs, RemoveCallerArgs, TokenArgs};
+pub use certs::{CertsCommand, DevArgs};
 pub use doctor::{DoctorArgs, RoleArg};
 pub use images::{GetArgs, ListArgs, WatchArgs, What};
 pub use keys::{GenerateArgs, KeysCommand, RotateArgs, ShowArgs};
 pub use local::{CompletionsArgs, ContactSheetArgs, HealthArgs, InspectArgs, ManArgs, ModelsArgs, Pair};
 pub use policy::{InnerArg, ModalityArg, ModeArg, PolicyArgs, SealingArgs, SegmentArg};
 pub use send::SendArgs;
+pub use storage::{StorageCommand, StorageGenerateArgs, StorageRotateArgs};
 pub use trust::{AddArgs, FormArg, RemoveArgs, RevokeArgs, TrustCommand, TrustFileArgs};
 pub use value::{FingerprintArg, Moment, STANDARD_STREAM, TransferId, is_standard_stream};
 
@@ -108,6 +116,18 @@ pub enum Command {
     /// Keep the list of peers whose keys are pinned.
     #[command(subcommand)]
     Trust(TrustCommand),
+    /// Make and change the key under which receiver-svc keeps images.
+    #[command(subcommand)]
+    Storage(StorageCommand),
+    /// Check and read the audit log of a service.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Keep the list of those who may call the services.
+    #[command(subcommand)]
+    Callers(CallersCommand),
+    /// Make certificates for development.
+    #[command(subcommand)]
+    Certs(CertsCommand),
     /// Send image files through a running sender-svc.
     ///
     /// Each image is coded, measured, sealed and delivered; the command waits for the receiver's receipt.

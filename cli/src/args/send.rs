@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use latentwire_service::dial::CredentialArgs;
 
 use super::{PolicyArgs, SealingArgs, TransferId};
 
@@ -82,4 +83,7 @@ pub struct SendArgs {
     /// How to seal.
     #[command(flatten)]
     pub sealing: SealingArgs,
+    /// What is shown to the service.
+    #[command(flatten)]
+    pub credentials: CredentialArgs,
 }

@@ -1,9 +1,7 @@
 //! Checks of this machine alone: library, models, key, trust store, data folder.
 
 use std::{
-    fs,
     io::ErrorKind,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -11,10 +9,11 @@ use latentwire_codec::{InferenceError, Runtime};
 use latentwire_service::args::models_folder;
 use latentwire_service::keys::{self, KeyFileError, KeySource};
 use latentwire_service::sealing::{PublicKey, Role, Standing, TrustEntry};
+use latentwire_service::tls::ServerTls;
 use latentwire_service::trust::{TrustFileError, load_trust};
 use time::{Duration, OffsetDateTime};
 
-use super::Finding;
+use super::{Finding, storage_key};
 use crate::{
     args::DoctorArgs,
     keys::{secret_key, staged_file, with_suffix},
@@ -47,6 +46,37 @@ pub fn library(args: &DoctorArgs) -> Vec<Finding> {
         }
     };
     vec![finding]
+}
+
+/// Certificate, key and client CA of the service's own ports, and its callers' file.
+pub fn access(args: &DoctorArgs) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match ServerTls::load(&args.tls) {
+        Ok(None) => {}
+        Ok(Some(tls)) => {
+            let until = tls.validity().not_after;
+            let file = args.tls.tls_certificate.as_deref().unwrap_or(Path::new("")).display();
+            let message = format!("certificate {file} is valid until {}", shown(until));
+            findings.push(if until - OffsetDateTime::now_utc() < ENDS_SOON {
+                Finding::warn("tls", message, "renew it: the service reads the new file by itself")
+            } else {
+                Finding::ok("tls", message)
+            });
+        }
+        Err(error) => findings.push(Finding::fail("tls", error.to_string(), "the service would not start")),
+    }
+    if let Some(file) = &args.callers {
+        findings.push(match crate::callers::entries(file) {
+            Ok(0) => Finding::warn(
+                "callers",
+                format!("{} lists nobody", file.display()),
+                "every call is refused: let somebody in with `latentwire callers add`",
+            ),
+            Ok(entries) => Finding::ok("callers", format!("{} lets {entries} in", file.display())),
+            Err(error) => Finding::fail("callers", error.to_string(), "the service would not start"),
+        });
+    }
+    findings
 }
 
 /// The models where no library can load them: only whether there are some.
@@ -130,7 +160,7 @@ pub fn key(args: &DoctorArgs) -> Vec<Finding> {
     findings
 }
 
-fn key_advice(error: &KeyFileError) -> String {
+pub(super) fn key_advice(error: &KeyFileError) -> String {
     match error {
         KeyFileError::Permissions { path, .. } => {
             format!("chmod 600 '{}', and rotate the key if anyone could have read it", path.display())
@@ -292,7 +322,7 @@ pub fn data(args: &DoctorArgs) -> Vec<Finding> {
         return vec![Finding::fail("data", why, advice)];
     }
     let mut findings = vec![room(folder, args.min_free_bytes)];
-    findings.extend(storage_key(folder));
+    findings.extend(storage_key::check(args, folder));
     findings
 }
 
@@ -328,17 +358,4 @@ fn room(folder: &Path, min_free_bytes: u64) -> Finding {
         return Finding::warn("data", message, advice);
     }
     Finding::ok("data", message)
-}
-
-fn storage_key(folder: &Path) -> Option<Finding> {
-    let file = folder.join("storage.key");
-    let status = fs::symlink_metadata(&file).ok()?;
-    let error = keys::read_secret_file(&file, KeySource::File).err()?;
-    // An administrator looks, not the service: the key is right where whoever owns the folder, and nobody else, can read it.
-    let kept_by_the_folders_owner = fs::metadata(folder).is_ok_and(|folder| folder.uid() == status.uid());
-    if matches!(error, KeyFileError::Owner { .. }) && kept_by_the_folders_owner && status.mode() & 0o077 == 0
-    {
-        return None;
-    }
-    Some(Finding::fail("data", error.to_string(), key_advice(&error)))
 }

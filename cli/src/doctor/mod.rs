@@ -3,13 +3,16 @@
 //! ```text
 //! library, models ─► loaded as the services load them          (local.rs)
 //! key, trust, data ─► the services' own checks                 (local.rs)
+//! audit ─► the folder's chain                                  (audit.rs)
 //! ports, sender, receiver, destinations ─► grpc.health.v1, HTTP (network.rs)
 //! clock ─► the program's age, and the peers' answers           (clock.rs)
 //! ```
 
+mod audit;
 mod clock;
 mod local;
 mod network;
+mod storage_key;
 
 use serde_json::json;
 
@@ -84,7 +87,9 @@ pub async fn doctor(args: DoctorArgs, terminal: &mut Terminal<'_>) -> Result<Exi
     tell(if loads { local::models(&args) } else { local::unloaded_models(&args) }, terminal)?;
     tell(local::key(&args), terminal)?;
     tell(local::trust(&args), terminal)?;
+    tell(local::access(&args), terminal)?;
     tell(local::data(&args), terminal)?;
+    tell(audit::check(&args), terminal)?;
     tell(network::ports(&args).await, terminal)?;
     let (findings, clocks) = network::services(&args).await;
     tell(findings, terminal)?;

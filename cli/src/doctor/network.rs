@@ -8,7 +8,8 @@ use std::{
 };
 
 use latentwire_service::destinations::{DestinationError, Destinations};
-use latentwire_service::{grpc, peer_address::PeerAddress};
+use latentwire_service::dial::{CallerDial, CredentialArgs, explain};
+use latentwire_service::peer_address::PeerAddress;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -20,7 +21,10 @@ use tonic_health::pb::{
 };
 
 use super::{Finding, clock::PeerClock};
-use crate::args::{DoctorArgs, RoleArg};
+use crate::{
+    args::{DoctorArgs, RoleArg},
+    connect::dial,
+};
 
 const SEND: &str = "latentwire.v1.SendService";
 const TRANSFER: &str = "latentwire.v1.TransferService";
@@ -49,12 +53,12 @@ pub async fn ports(args: &DoctorArgs) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     for (address, name) in ports {
-        findings.push(port(address, &name, limit).await);
+        findings.push(port(args, address, &name, limit).await);
     }
     findings
 }
 
-async fn port(address: SocketAddr, name: &str, limit: Duration) -> Finding {
+async fn port(args: &DoctorArgs, address: SocketAddr, name: &str, limit: Duration) -> Finding {
     match TcpListener::bind(address) {
         Ok(_listener) => return Finding::ok("port", format!("{address}{name} is free")),
         Err(error) if error.kind() == ErrorKind::AddrInUse => {}
@@ -65,7 +69,8 @@ async fn port(address: SocketAddr, name: &str, limit: Duration) -> Finding {
         }
     }
     let held = |what: &str| Finding::ok("port", format!("{address}{name} is held by {what}"));
-    let local = reachable(address).to_string().parse::<PeerAddress>();
+    let scheme = if args.tls.is_on() { "https" } else { "http" };
+    let local = dial(&format!("{scheme}://{}", reachable(address)), &args.credentials);
     if let Ok(local) = &local {
         for (service, what) in [(SEND, "sender-svc"), (TRANSFER, "receiver-svc"), (IMAGE, "receiver-svc")] {
             match ask(local, service, limit).await {
@@ -116,11 +121,19 @@ pub async fn services(args: &DoctorArgs) -> (Vec<Finding>, Vec<PeerClock>) {
     let limit = Duration::from_secs(args.timeout);
     let (mut findings, mut clocks) = (Vec::new(), Vec::new());
     let mut named = Vec::new();
-    named.extend(args.sender.iter().map(|url| ("sender", "sender-svc".to_owned(), url.clone(), SEND)));
-    named.extend(args.receiver.iter().map(|url| ("receiver", "receiver-svc".to_owned(), url.clone(), IMAGE)));
+    let own = &args.credentials;
+    named.extend(
+        args.sender.iter().map(|url| ("sender", "sender-svc".to_owned(), url.clone(), SEND, own.clone())),
+    );
+    named.extend(
+        args.receiver
+            .iter()
+            .map(|url| ("receiver", "receiver-svc".to_owned(), url.clone(), IMAGE, own.clone())),
+    );
     match destinations(args) {
         Ok(destinations) => named.extend(destinations.iter().map(|destination| {
-            ("destination", destination.name.clone(), destination.address.to_string(), TRANSFER)
+            let shown = CredentialArgs { tls: destination.tls.clone(), token_file: None };
+            ("destination", destination.name.clone(), destination.address.to_string(), TRANSFER, shown)
         })),
         Err(error) => findings.push(Finding::fail(
             "destination",
@@ -129,11 +142,12 @@ pub async fn services(args: &DoctorArgs) -> (Vec<Finding>, Vec<PeerClock>) {
         )),
     }
     let mut asked = BTreeSet::new();
-    for (check, name, url, service) in named {
+    for (check, name, url, service, credentials) in named {
         if !asked.insert((url.clone(), service)) {
             continue;
         }
-        let (finding, clock) = one(check, &name, &url, service, limit).await;
+        let peer = Peer { check, name, url, service, credentials };
+        let (finding, clock) = one(&peer, limit).await;
         findings.push(finding);
         clocks.extend(clock);
     }
@@ -142,27 +156,40 @@ pub async fn services(args: &DoctorArgs) -> (Vec<Finding>, Vec<PeerClock>) {
 
 /// The receivers of sender-svc's configuration; none is no fault here.
 fn destinations(args: &DoctorArgs) -> Result<Destinations, DestinationError> {
-    match Destinations::read(&args.destination, args.destinations.as_deref()) {
+    match Destinations::read(&args.destination, args.destinations.as_deref(), &args.credentials.tls) {
         Err(DestinationError::None) if args.destinations.is_none() => Ok(Destinations::default()),
         other => other,
     }
 }
 
-async fn one(
+/// Whom to ask, and what to show there.
+struct Peer {
     check: &'static str,
-    name: &str,
-    url: &str,
-    service: &str,
-    limit: Duration,
-) -> (Finding, Option<PeerClock>) {
+    name: String,
+    url: String,
+    service: &'static str,
+    credentials: CredentialArgs,
+}
+
+async fn one(peer: &Peer, limit: Duration) -> (Finding, Option<PeerClock>) {
+    let Peer { check, name, url, service, credentials } = peer;
     let address: PeerAddress = match url.parse() {
         Ok(address) => address,
         Err(error) => {
-            let advice = "write http://HOST:PORT";
+            let advice = "write http://HOST:PORT, or https://HOST:PORT";
             return (Finding::fail(check, format!("{name}: {error}"), advice), None);
         }
     };
-    match ask(&address, service, limit).await {
+    let dial = match dial(url, credentials) {
+        Ok(dial) => dial,
+        Err(failure) => {
+            return (
+                Finding::fail(check, format!("{name}: {}", failure.message), "mend the files that TLS needs"),
+                None,
+            );
+        }
+    };
+    match ask(&dial, service, limit).await {
         Ok((status, clock)) => {
             let finding = if status == ServingStatus::Serving {
                 Finding::ok(check, format!("{name} at {address} serves"))
@@ -221,15 +248,12 @@ impl Refusal {
 
 /// Asks by `grpc.health.v1` whether a service serves; with the time there, if the answer has it.
 async fn ask(
-    address: &PeerAddress,
+    dial: &CallerDial,
     service: &str,
     limit: Duration,
 ) -> Result<(ServingStatus, Option<PeerClock>), Refusal> {
     let asking = async {
-        let channel = grpc::endpoint(address)
-            .connect()
-            .await
-            .map_err(|error| Refusal::Unreachable(crate::failure::root(&error)))?;
+        let channel = dial.connect().await.map_err(|error| Refusal::Unreachable(explain(&error)))?;
         let mut client = HealthClient::new(channel);
         let asked = SystemTime::now();
         let request = Request::new(HealthCheckRequest { service: service.to_owned() });
@@ -237,7 +261,8 @@ async fn ask(
             if status.code() == Code::NotFound {
                 return Refusal::NoSuchService;
             }
-            Refusal::Other(format!("{:?}: {}", status.code(), status.message()))
+            let cause = std::error::Error::source(&status).map(explain);
+            Refusal::Other(format!("{:?}: {}", status.code(), cause.as_deref().unwrap_or(status.message())))
         })?;
         let said = response.metadata().get("date").and_then(|date| date.to_str().ok());
         let said = said.and_then(|date| httpdate::parse_http_date(date).ok());

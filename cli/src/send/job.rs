@@ -11,13 +11,14 @@ use latentwire_proto::v1::{
     Delivery, ImageHeader, SendStudyRequest, SendStudyResponse, Transfer, TransferStatus,
     send_service_client::SendServiceClient, send_study_request::Part,
 };
+use latentwire_service::dial::Connection;
 use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     sync::mpsc,
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, transport::Channel};
+use tonic::Request;
 
 use super::resume::{Entry, Known, ResumeList};
 use crate::{
@@ -82,7 +83,7 @@ impl Job {
     ///
     /// # Errors
     /// The list cannot be written; an image that was not taken is no error.
-    pub async fn run(mut self, channel: Channel, bars: &Bars) -> Result<Ended, Failure> {
+    pub async fn run(mut self, channel: Connection, bars: &Bars) -> Result<Ended, Failure> {
         let bar = bars.image(&display(&self.file));
         let length = paths::length(&self.file);
         let entry = match self.look_up(&bar).await {
@@ -136,7 +137,7 @@ impl Job {
     /// Uploads the file and follows the transfer to its end.
     async fn transfer(
         mut self,
-        channel: Channel,
+        channel: Connection,
         bar: &ImageBar,
         entry: Option<&Entry>,
     ) -> Result<Transfer, Failure> {
@@ -226,7 +227,7 @@ async fn read_parts(
 }
 
 async fn follow(
-    channel: Channel,
+    channel: Connection,
     request: Request<ReceiverStream<SendStudyRequest>>,
     bar: &ImageBar,
 ) -> Result<Transfer, Failure> {

@@ -6,8 +6,8 @@ mod watch;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use latentwire_service::dial::Connection;
 use tokio::task::JoinSet;
-use tonic::transport::Channel;
 
 use crate::{
     args::{SendArgs, is_standard_stream},
@@ -42,7 +42,7 @@ pub async fn send(args: SendArgs, terminal: &mut Terminal<'_>) -> Result<Exit, F
     selection.tell(terminal);
     let list = args.resume.as_deref().map(|path| ResumeList::open(path, terminal)).transpose()?.map(Arc::new);
     let mut results = Results::new(terminal, args.json, args.report.as_deref())?;
-    let channel = match connect("sender-svc", &args.sender).await {
+    let channel = match connect("sender-svc", &args.sender, &args.credentials).await {
         Ok(channel) => channel,
         Err(failure) => {
             for file in &selection.files {
@@ -62,7 +62,7 @@ pub async fn send(args: SendArgs, terminal: &mut Terminal<'_>) -> Result<Exit, F
 
 /// One run of the command.
 struct Run<'a> {
-    channel: Channel,
+    channel: Connection,
     args: &'a SendArgs,
     list: Option<Arc<ResumeList>>,
 }

@@ -19,8 +19,8 @@ use std::{
 };
 
 use latentwire_codec::imaging::{self, Limits};
+use latentwire_service::dial::Connection;
 use tokio::task::{JoinSet, spawn_blocking};
-use tonic::transport::Channel;
 
 use super::{
     job::{Ended, Job},
@@ -57,7 +57,7 @@ pub async fn watch(args: &SendArgs, terminal: &mut Terminal<'_>) -> Result<Exit,
         return Err(trouble);
     }
     let list = args.resume.as_deref().map(|path| ResumeList::open(path, terminal)).transpose()?.map(Arc::new);
-    let channel = or(reach(&args.sender, terminal)).await?;
+    let channel = or(reach(args, terminal)).await?;
     let live = Live::new(terminal, args.json, args.report.as_deref())?;
     let bars = Arc::new(Bars::new(0, 0, true));
     let settle = Duration::from_secs(args.settle);
@@ -80,10 +80,10 @@ fn named(paths: &[PathBuf]) -> String {
 }
 
 /// Waits for the service: it may be started after the watch.
-async fn reach(sender: &str, terminal: &Terminal<'_>) -> Result<Channel, Failure> {
+async fn reach(args: &SendArgs, terminal: &Terminal<'_>) -> Result<Connection, Failure> {
     let mut pause = PAUSES.0;
     loop {
-        match connect("sender-svc", sender).await {
+        match connect("sender-svc", &args.sender, &args.credentials).await {
             Err(failure) if failure.exit == Exit::Unreachable => {
                 terminal.note(&format!("{failure}; trying again in {} s", pause.as_secs()));
                 tokio::time::sleep(pause).await;
@@ -96,7 +96,7 @@ async fn reach(sender: &str, terminal: &Terminal<'_>) -> Result<Channel, Failure
 
 struct Watch<'a, 't, 'o> {
     args: &'a SendArgs,
-    channel: Channel,
+    channel: Connection,
     list: Option<Arc<ResumeList>>,
     live: Live<'t, 'o>,
     bars: Arc<Bars>,

@@ -206,6 +206,7 @@ fn latent_reason(error: &LatentError) -> &'static str {
         LatentError::BaseStep { .. }
         | LatentError::ChannelMismatch { .. }
         | LatentError::DeadZone
+        | LatentError::ErrorWeight
         | LatentError::Step { .. }
         | LatentError::Tables { .. }
         | LatentError::TablesKind { .. } => "MODEL_MISMATCH",

@@ -11,6 +11,7 @@ use latentwire_model::{Choose, DecodeSpec, DecoderDigest, Modality, ModelError, 
 
 use crate::codec::CodecConfig;
 use crate::error::CodecError;
+use crate::quantiser::Rounding;
 use crate::rate::RateCurves;
 use crate::report::{ModelInfo, SelfCheck};
 
@@ -22,8 +23,8 @@ pub(crate) struct LoadedModel {
     pub(crate) dicom_modalities: Vec<String>,
     pub(crate) spec: DecodeSpec,
     pub(crate) tables: Tables,
-    /// How much quantising favours zero, where blocks have levels.
-    pub(crate) dead_zone: f32,
+    /// How values become integers, where blocks have levels.
+    pub(crate) rounding: Rounding,
     /// Where the search for the rate knob begins; `None` where blocks have no levels.
     pub(crate) rate: Option<RateCurves>,
     pub(crate) encoder: Option<EncoderNet>,
@@ -73,7 +74,7 @@ impl LoadedModel {
             check,
         };
         let quantisation = manifest.and_then(|manifest| manifest.encoder.as_ref());
-        let dead_zone = quantisation.and_then(|encoder| encoder.dead_zone).unwrap_or_default();
+        let rounding = Rounding::new(quantisation);
         let rate = folder
             .decode
             .latent
@@ -88,7 +89,7 @@ impl LoadedModel {
             dicom_modalities,
             spec: folder.decode,
             tables,
-            dead_zone,
+            rounding,
             rate,
             encoder,
             decoder,

@@ -1,7 +1,7 @@
 //! A model's quantiser at one step of the coded image, with its entropy coder: values of a tile to bytes and back.
 
-use latentwire_latent::{Knob, LevelQuantiser, Tables};
-use latentwire_model::Quantiser;
+use latentwire_latent::{Knob, LevelQuantiser, Tables, choose_levels, quantise_levels};
+use latentwire_model::{EncoderSpec, Quantiser};
 
 use crate::error::CodecError;
 use crate::models::LoadedModel;
@@ -18,7 +18,25 @@ pub(crate) struct TileCoder<'a> {
 #[derive(Debug)]
 enum Steps {
     Uniform(Vec<f32>),
-    Levels { quantiser: LevelQuantiser, dead_zone: f32 },
+    Levels { quantiser: LevelQuantiser, rounding: Rounding },
+}
+
+/// How an encoder with block levels makes integers of values; receivers need not know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rounding {
+    /// To the nearest, with a zone round zero that is so much wider, in steps.
+    DeadZone(f32),
+    /// To what costs least, an error of one squared step counting as much as so many bits.
+    LeastCost(f32),
+}
+
+impl Rounding {
+    /// What the manifest of a model says; without a word, the nearest.
+    pub(crate) fn new(encoder: Option<&EncoderSpec>) -> Self {
+        let dead_zone = encoder.and_then(|encoder| encoder.dead_zone).unwrap_or_default();
+        let weight = encoder.and_then(|encoder| encoder.error_weight);
+        weight.map_or(Self::DeadZone(dead_zone), Self::LeastCost)
+    }
 }
 
 impl<'a> TileCoder<'a> {
@@ -38,7 +56,7 @@ impl<'a> TileCoder<'a> {
                     id: model.info.id.clone(),
                     what: "its quantiser step is none of the rate knob's",
                 })?;
-                Steps::Levels { quantiser: LevelQuantiser::new(steps, knob)?, dead_zone: model.dead_zone }
+                Steps::Levels { quantiser: LevelQuantiser::new(steps, knob)?, rounding: model.rounding }
             }
         };
         Ok(Self { tables: &model.tables, channels: model.spec.latent.channels, steps })
@@ -52,9 +70,13 @@ impl<'a> TileCoder<'a> {
                 let quantised = latentwire_latent::quantise(values, self.channels, height, width, steps)?;
                 latentwire_latent::encode(self.tables, &quantised)?
             }
-            Steps::Levels { quantiser, dead_zone } => {
-                let quantised =
-                    latentwire_latent::quantise_levels(values, height, width, quantiser, *dead_zone)?;
+            Steps::Levels { quantiser, rounding } => {
+                let quantised = match *rounding {
+                    Rounding::DeadZone(zone) => quantise_levels(values, height, width, quantiser, zone)?,
+                    Rounding::LeastCost(weight) => {
+                        choose_levels(self.tables, values, height, width, quantiser, weight)?
+                    }
+                };
                 latentwire_latent::encode_levels(self.tables, &quantised, quantiser)?
             }
         })

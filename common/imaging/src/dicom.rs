@@ -8,6 +8,7 @@ mod data_set;
 mod file;
 mod frames;
 mod header;
+mod identity;
 mod jpeg2000;
 mod jpeg_ls;
 mod pixels;
@@ -17,6 +18,7 @@ mod uid;
 
 use dicom_dictionary_std::tags;
 
+pub(crate) use identity::identity;
 pub(crate) use rebuild::rebuild;
 pub(crate) use uid::derived_sop_instance_uid;
 

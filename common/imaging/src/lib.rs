@@ -198,6 +198,35 @@ pub fn rebuild(
     Ok((if format == Format::Jpeg { Format::Png } else { format }, file))
 }
 
+/// What names the patient and the study in a DICOM object.
+///
+/// Without `Debug`, so that it reaches no log by accident.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Patient ID (0010,0020).
+    pub patient_id: Option<String>,
+    /// Patient's Name (0010,0010).
+    pub patient_name: Option<String>,
+    /// Accession Number (0008,0050).
+    pub accession_number: Option<String>,
+    /// Study Instance UID (0020,000D).
+    pub study_instance_uid: Option<String>,
+    /// Series Instance UID (0020,000E).
+    pub series_instance_uid: Option<String>,
+    /// SOP Class UID (0008,0016).
+    pub sop_class_uid: Option<String>,
+    /// SOP Instance UID (0008,0018).
+    pub sop_instance_uid: Option<String>,
+}
+
+/// Reads what names patient and study, for an audit log; `None` for other formats and for files that cannot be parsed.
+pub fn identity(bytes: &[u8], limits: &Limits) -> Option<Identity> {
+    match Format::sniff(bytes)? {
+        Format::Dicom => dicom::identity(bytes, limits),
+        Format::Png | Format::Jpeg | Format::Tiff => None,
+    }
+}
+
 /// The SOP Instance UID of what a lossy step makes of a DICOM object: `2.25.` and a number, derived from the source's UID,
 /// the source file's SHA-256 and the decoder digest, so that one image through one decoder always gets the same.
 ///

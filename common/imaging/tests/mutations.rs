@@ -55,6 +55,25 @@ fn apply(bytes: &mut Vec<u8>, damage: &Damage) {
     }
 }
 
+/// It was read, and in the rebuilt file it stood first, as a transfer syntax that nobody knows.
+#[test]
+fn a_data_set_with_an_element_of_file_meta_information_is_refused() {
+    let explicit_little = |bytes: &[u8]| {
+        bytes.get(128..132) == Some(b"DICM")
+            && bytes.windows(20).any(|window| window == b"1.2.840.10008.1.2.1\0")
+    };
+    let files: Vec<_> = small_files().into_iter().filter(|(_, bytes)| explicit_little(bytes)).collect();
+    assert!(!files.is_empty());
+    for (name, bytes) in files {
+        read(&bytes, &LIMITS).unwrap_or_else(|error| panic!("{name}: {error}"));
+        for group in [0x00, 0x02] {
+            let stray = [group, 0x00, 0x10, 0x00, b'U', b'I', 0x02, 0x00, b'3', 0x00];
+            let refused = read(&[bytes.as_slice(), &stray].concat(), &LIMITS).expect_err(&name).to_string();
+            assert!(refused.contains("file meta information"), "{name}: {refused}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -75,6 +94,23 @@ proptest! {
                 let again = read(&file, &LIMITS);
                 prop_assert!(again.is_ok(), "rebuilt file was refused: {:?}", again.err());
             }
+        }
+    }
+
+    /// Where every other byte is whole, so that reading goes far.
+    #[test]
+    fn files_with_one_damaged_tag_are_refused_or_come_back(file in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), low in 0u8..0x30) {
+        let files = small_files();
+        let (_, mut bytes) = file.get(&files).clone();
+        // A group number of a data element: two bytes, the second of them 0.
+        let places: Vec<_> = (132..bytes.len().saturating_sub(8)).filter(|&at| bytes[at + 1] == 0 && bytes[at + 4..at + 6].iter().all(u8::is_ascii_uppercase)).collect();
+        prop_assume!(!places.is_empty());
+        bytes[places[at.index(places.len())]] = low;
+        if let Ok(picture) = read(&bytes, &LIMITS)
+            && let Ok((_, file)) = rebuild(picture.format, &picture.container, &picture.pixels, &lossy_step())
+        {
+            let again = read(&file, &LIMITS);
+            prop_assert!(again.is_ok(), "rebuilt file was refused: {:?}", again.err());
         }
     }
 

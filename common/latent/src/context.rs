@@ -14,7 +14,7 @@
 //! ```
 
 use crate::error::LatentError;
-use crate::probability::Distribution;
+use crate::probability::{Distribution, PRECISION};
 use crate::quantise::MAX_SYMBOL;
 use crate::tables::{Channel, FRACTIONS, REACH, Tables, Tap};
 
@@ -41,6 +41,22 @@ pub(crate) struct Prediction<'a> {
     pub(crate) mean: i32,
     /// Distribution of the value minus `mean`.
     pub(crate) residuals: Distribution<'a>,
+}
+
+impl Prediction<'_> {
+    /// How many bits a value takes under it, nearly.
+    pub(crate) fn bits(&self, value: i32) -> f32 {
+        let (residual, radius) = (value - self.mean, self.residuals.radius());
+        let cost = |symbol: i32| {
+            let probability = self.residuals.interval(symbol as u32).probability;
+            PRECISION as f32 - f32::from(probability).log2()
+        };
+        if residual.abs() <= radius {
+            return cost(residual + radius);
+        }
+        let prefix = (residual.unsigned_abs() - radius.unsigned_abs()).ilog2();
+        cost(2 * radius + 1) + 2.0 * prefix as f32 + 2.0
+    }
 }
 
 /// Calls `code` for each value in coding order; it returns the value.

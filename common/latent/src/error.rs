@@ -41,6 +41,9 @@ pub enum LatentError {
     /// The encoder's dead zone is out of range.
     #[error("the encoder's dead zone must be a number from 0 to 0.5")]
     DeadZone,
+    /// The encoder's weight of errors is out of range.
+    #[error("the encoder's weight of errors must be a number above 0 and at most 1000000")]
+    ErrorWeight,
     /// A block's level is out of range.
     #[error("the level of block {index} is {value}, 0 to 31 expected")]
     Level {

@@ -50,7 +50,8 @@ mod tables;
 pub use coder::{decode, encode};
 pub use error::LatentError;
 pub use levels::{
-    Knob, LevelQuantiser, MAX_LEVEL, decode_levels, dequantise_levels, encode_levels, quantise_levels,
+    Knob, LevelQuantiser, MAX_LEVEL, choose_levels, decode_levels, dequantise_levels, encode_levels,
+    quantise_levels,
 };
 pub use quantise::{MAX_SYMBOL, QuantisedLatent, dequantise, quantise};
 pub use tables::Tables;

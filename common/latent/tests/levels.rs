@@ -8,8 +8,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use latentwire_latent::{
-    Knob, LatentError, LevelQuantiser, MAX_LEVEL, MAX_SYMBOL, QuantisedLatent, Tables, decode, decode_levels,
-    encode, encode_levels,
+    Knob, LatentError, LevelQuantiser, MAX_LEVEL, MAX_SYMBOL, QuantisedLatent, Tables, choose_levels, decode,
+    decode_levels, encode, encode_levels, quantise_levels,
 };
 use proptest::prelude::*;
 use support::levels::{LevelTables, any_case, plausible, reference, steps, values, write};
@@ -83,6 +83,74 @@ proptest! {
         prop_assert!(Tables::parse(&[b"LWTB\x02", &bytes[..]].concat()).is_err());
         prop_assert!(Tables::parse(&[b"LWTB\x02\x02\x10\x01\x01\0\0\x40\0\x01", &bytes[..]].concat()).is_err());
     }
+}
+
+/// Values of 14 channels about a latent that is plausible: no integer is nearer than a third of a step in half of them.
+fn between(latent: &QuantisedLatent, quantiser: &LevelQuantiser, offset: f32) -> Vec<f32> {
+    let (levels, plane) = (&latent.values[..99], 99);
+    let base = steps(14);
+    let step = |index: usize| match index / plane {
+        0 => 1.0,
+        channel => {
+            let octaves = 4 * levels[index % plane] + quantiser.knob().value();
+            base[channel] as f32 / 256.0 * (octaves as f32 / 16.0).exp2()
+        }
+    };
+    let offset_of = |index: usize| if index < plane { 0.0 } else { [offset, -offset][index % 2] };
+    let values = latent.values.iter().enumerate();
+    values.map(|(index, &q)| (q as f32 + offset_of(index)) * step(index)).collect()
+}
+
+#[test]
+fn the_choice_costs_no_more_than_the_nearest_and_decodes_as_what_it_is() {
+    let Sample { tables, quantiser, latent, .. } = sample();
+    for offset in [0.0, 0.1, 0.3, 0.45] {
+        let values = between(&latent, &quantiser, offset);
+        let nearest = quantise_levels(&values, 9, 11, &quantiser, 0.0).unwrap();
+        let of_nearest = encode_levels(&tables, &nearest, &quantiser).unwrap();
+        let mut before = usize::MAX;
+        for weight in [1e6, 30.0, 8.0, 2.0, 0.1] {
+            let chosen = choose_levels(&tables, &values, 9, 11, &quantiser, weight).unwrap();
+            let bytes = encode_levels(&tables, &chosen, &quantiser).unwrap();
+            assert_eq!(decode_levels(&tables, 9, 11, &bytes, &quantiser).unwrap(), chosen);
+            assert_eq!(chosen.values[..99], nearest.values[..99], "levels are never traded");
+            let apart = chosen.values.iter().zip(&nearest.values).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(apart <= Some(1), "{apart:?}");
+            assert!(bytes.len() <= of_nearest.len(), "{} {} at {weight}", bytes.len(), of_nearest.len());
+            assert!(bytes.len() <= before.saturating_add(8), "cheaper errors never cost more bytes");
+            before = bytes.len();
+            if weight == 1e6 {
+                assert_eq!(chosen, nearest);
+            }
+        }
+        assert!(offset == 0.0 || before < of_nearest.len() * 9 / 10, "{before} {}", of_nearest.len());
+    }
+}
+
+#[test]
+fn a_choice_needs_a_sound_weight_and_tables_of_its_kind() {
+    let Sample { tables, quantiser, latent, .. } = sample();
+    let mut values = between(&latent, &quantiser, 0.0);
+    for bad in [0.0, -1.0, f32::NAN, f32::INFINITY, 2e6] {
+        assert_eq!(choose_levels(&tables, &values, 9, 11, &quantiser, bad), Err(LatentError::ErrorWeight));
+    }
+    assert!(matches!(
+        choose_levels(&tables, &values, 9, 12, &quantiser, 8.0),
+        Err(LatentError::Shape { .. })
+    ));
+    let other = LevelQuantiser::new(&steps(13), Knob::NEUTRAL).unwrap();
+    let mismatch = choose_levels(&tables, &values[..13 * 99], 9, 11, &other, 8.0);
+    assert!(matches!(mismatch, Err(LatentError::ChannelMismatch { .. })), "{mismatch:?}");
+    values[7] = f32::NAN;
+    assert_eq!(
+        choose_levels(&tables, &values, 9, 11, &quantiser, 8.0),
+        Err(LatentError::NotFinite { index: 7 })
+    );
+    // Values beyond what can be coded are held, not wrapped.
+    values[7] = 3.0;
+    values[500] = f32::MAX;
+    let chosen = choose_levels(&tables, &values, 9, 11, &quantiser, 8.0).unwrap();
+    assert!((MAX_SYMBOL - 1..=MAX_SYMBOL).contains(&chosen.values[500]), "{}", chosen.values[500]);
 }
 
 #[test]

@@ -17,6 +17,9 @@ pub struct EncoderSpec {
     /// How much rounding favours zero, 0 to 0.5 steps: a value of `v` steps becomes `sign(v) · floor(|v| + 0.5 - dead_zone)`.
     /// For latents with block levels only.
     pub dead_zone: Option<f32>,
+    /// How many bits an error of one squared step counts as much as, above 0 and at most 10^6: each coefficient takes
+    /// the integer that costs least, error and bits together. For latents with block levels only, instead of a dead zone.
+    pub error_weight: Option<f32>,
     /// Where the search for the rate knob begins. For latents with block levels only.
     pub rate: Option<RateSpec>,
 }
@@ -48,6 +51,14 @@ impl EncoderSpec {
         if let Some(dead_zone) = self.dead_zone.filter(|dead_zone| !(0.0..=0.5).contains(dead_zone)) {
             let problem = format!("must be 0 to 0.5 steps, found {dead_zone}");
             return Err(field(FILE, "encoder.dead_zone", problem));
+        }
+        if let Some(weight) = self.error_weight.filter(|weight| !(*weight > 0.0 && *weight <= 1e6)) {
+            let problem = format!("must be above 0 and at most 1000000 bits, found {weight}");
+            return Err(field(FILE, "encoder.error_weight", problem));
+        }
+        if self.error_weight.is_some() && self.dead_zone.is_some() {
+            let problem = "stands beside encoder.dead_zone: an encoder has the one or the other".to_owned();
+            return Err(field(FILE, "encoder.error_weight", problem));
         }
         if let Some(rate) = &self.rate {
             check_curve("encoder.rate.ssim", &rate.ssim, 1.0)?;

@@ -138,7 +138,12 @@ fn check_agreement(
     }
     let encoder = manifest.encoder.as_ref();
     let of_levels = encoder.and_then(|encoder| {
-        (encoder.dead_zone.map(|_| "encoder.dead_zone")).or(encoder.rate.as_ref().map(|_| "encoder.rate"))
+        let words = [
+            ("encoder.dead_zone", encoder.dead_zone.is_some()),
+            ("encoder.error_weight", encoder.error_weight.is_some()),
+            ("encoder.rate", encoder.rate.is_some()),
+        ];
+        words.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     });
     if let (Some(name), false) = (of_levels, decode.latent.quantiser.has_levels()) {
         return Err(ModelError::Field {

@@ -229,7 +229,10 @@ sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
         assert_eq!(rate.psnr_db, [(-16, 44.0), (0, 44.0), (16, 38.0)]);
         assert_eq!(rate.spread, 3.0);
         let encoder = Manifest::parse(GOOD.as_bytes()).unwrap().encoder.unwrap();
-        assert_eq!((encoder.dead_zone, encoder.rate), (None, None));
+        assert_eq!((encoder.dead_zone, encoder.error_weight, encoder.rate), (None, None, None));
+        let weighing = [GOOD, "error_weight = 6.5\n"].concat();
+        let encoder = Manifest::parse(weighing.as_bytes()).unwrap().encoder.unwrap();
+        assert_eq!(encoder.error_weight, Some(6.5));
     }
 
     #[test]
@@ -238,6 +241,10 @@ sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
             ("0.125", "-0.01", "`encoder.dead_zone`"),
             ("0.125", "0.51", "`encoder.dead_zone`"),
             ("0.125", "nan", "`encoder.dead_zone`"),
+            ("dead_zone = 0.125", "error_weight = 0.0", "`encoder.error_weight`"),
+            ("dead_zone = 0.125", "error_weight = nan", "`encoder.error_weight`"),
+            ("dead_zone = 0.125", "error_weight = 2e6", "`encoder.error_weight`"),
+            ("dead_zone = 0.125", "dead_zone = 0.1\nerror_weight = 6", "`encoder.error_weight`"),
             ("[64, 0.9]", "[65, 0.9]", "`encoder.rate.ssim`"),
             ("[-48, 0.99]", "[-49, 0.99]", "`encoder.rate.ssim`"),
             ("[-48, 0.99]", "[64, 0.99]", "`encoder.rate.ssim`"),

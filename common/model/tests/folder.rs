@@ -193,6 +193,7 @@ fn the_folders_with_a_decode_toml_are_found_in_order() {
 fn words_on_levels_belong_to_models_with_levels() {
     for (more, named) in [
         ("dead_zone = 0.1\n", "encoder.dead_zone"),
+        ("error_weight = 6.0\n", "encoder.error_weight"),
         ("[encoder.rate]\nssim = [[0, 0.9], [8, 0.8]]\npsnr_db = [[0, 40], [8, 38]]\n", "encoder.rate"),
     ] {
         let models = models();

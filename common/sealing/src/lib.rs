@@ -93,6 +93,7 @@ mod open_body;
 pub mod padding;
 pub mod resolver;
 mod segment;
+mod storage_key;
 mod transfer;
 mod trust;
 

@@ -12,12 +12,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use thiserror::Error;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::health::Readiness;
 use crate::measures::{self, Owner};
+use crate::tls::{Accepted, Listener, Protocol};
 
 /// Upper bounds of the histogram buckets, seconds: from a handshake to a large image on a slow link.
 const SECONDS: [f64; 14] =
@@ -58,7 +58,7 @@ type Look = Box<dyn Fn() + Send + Sync>;
 
 /// The admin HTTP server, bound but not yet serving.
 pub struct AdminServer {
-    listener: TcpListener,
+    listener: Listener,
     page: Page,
 }
 
@@ -74,7 +74,7 @@ impl AdminServer {
     ///
     /// # Errors
     /// [`MetricsError`] if the Prometheus recorder cannot be installed.
-    pub fn new(listener: TcpListener, readiness: Readiness) -> Result<Self, MetricsError> {
+    pub fn new(listener: Listener, readiness: Readiness) -> Result<Self, MetricsError> {
         Ok(Self { listener, page: Page { readiness, metrics: metrics_handle()?, looks: Vec::new() } })
     }
 
@@ -91,7 +91,7 @@ impl AdminServer {
     /// # Errors
     /// What the operating system says.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.listener.tcp.local_addr()
     }
 
     /// Serves until `stop`.
@@ -101,7 +101,7 @@ impl AdminServer {
         loop {
             let permit = connections.clone().acquire_owned().await.expect("the semaphore is never closed");
             let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
+                accepted = self.listener.tcp.accept() => accepted,
                 () = stop.cancelled() => return,
             };
             let stream = match accepted {
@@ -112,8 +112,9 @@ impl AdminServer {
                     continue;
                 }
             };
-            let (page, stop) = (Arc::clone(&page), stop.clone());
+            let (page, stop, tls) = (Arc::clone(&page), stop.clone(), self.listener.tls.clone());
             tokio::spawn(async move {
+                let Ok(stream) = Accepted::new(stream, tls.as_ref(), Protocol::Http).await else { return };
                 let service = service_fn(move |request| {
                     let answer = page.answer(&request);
                     async move { Ok::<_, Infallible>(answer) }

@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use latentwire_codec::model::{DecoderDigest, ModelError};
 use latentwire_codec::{CodecConfig, SessionOptions, imaging, model};
+use latentwire_wire::SessionLimits;
+
+use crate::pins::{self, PinError};
 
 /// Folder of models where none is given: the checkout's own.
 pub const DEFAULT_MODELS: &str = "models";
@@ -87,9 +90,13 @@ pub struct ModelArgs {
     /// Folder of model folders.
     #[arg(long, env = "LATENTWIRE_MODELS", value_name = "DIR", default_value = DEFAULT_MODELS)]
     pub models: PathBuf,
-    /// Decoder digest (SHA-256 of a decode.toml, hex) that may be loaded; repeat for several. Without any, every model of the folder.
+    /// Decoder digest (SHA-256 of a decode.toml, hex) that may be loaded; repeat for several. Without any, the models of the folder
+    /// that this release was made with, and no other.
     #[arg(long, env = "LATENTWIRE_MODEL_PIN", value_name = "HEX", value_delimiter = ',')]
     pub model_pin: Vec<String>,
+    /// Load every model of the folder, whoever made or changed it. For development.
+    #[arg(long, env = "LATENTWIRE_UNPINNED_MODELS", conflicts_with = "model_pin")]
+    pub unpinned_models: bool,
     /// ONNX Runtime's shared library; searched for where absent.
     #[arg(long, env = "LATENTWIRE_ONNXRUNTIME", value_name = "FILE")]
     pub onnxruntime: Option<PathBuf>,
@@ -106,18 +113,27 @@ impl ModelArgs {
     /// `max_file_bytes`.
     ///
     /// # Errors
-    /// [`ModelError`] where a pin is not a digest.
+    /// [`PinError`] where a pin is not a digest, or no model of the folder is pinned.
     pub fn codec_config(
         &self,
         parts: model::Parts,
         research: bool,
         max_file_bytes: u64,
-    ) -> Result<CodecConfig, ModelError> {
-        let pins = self.model_pin.iter().map(|pin| pin.trim().parse());
-        let pins = pins.collect::<Result<Vec<DecoderDigest>, _>>()?;
+    ) -> Result<CodecConfig, PinError> {
+        let models = models_folder(&self.models);
+        let named = self.model_pin.iter().map(|pin| pin.trim().parse());
+        let named = named.collect::<Result<Vec<DecoderDigest>, ModelError>>()?;
+        let pins = if !named.is_empty() {
+            Some(named)
+        } else if self.unpinned_models {
+            tracing::warn!(models = %models.display(), "every model of the folder is loaded, whoever made it");
+            None
+        } else {
+            Some(pins::shipped_of(&models, research)?)
+        };
         Ok(CodecConfig {
-            models: models_folder(&self.models),
-            pins: (!pins.is_empty()).then_some(pins),
+            models,
+            pins,
             research,
             parts,
             sessions: SessionOptions { pool: self.pool.into(), threads: self.threads.into() },
@@ -186,6 +202,46 @@ impl LimitArgs {
     /// [`Self::drain_timeout`] as a duration.
     pub fn drain_timeout(&self) -> Duration {
         Duration::from_secs(self.drain_timeout)
+    }
+}
+
+/// Who may call a PACS-facing service.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Callers")]
+pub struct CallersArgs {
+    /// Who may call and what, TOML, as `latentwire callers` writes it: by token or client certificate. Read again when it
+    /// changes and on SIGHUP. Without it everybody on this machine may call, and beyond loopback nothing is served.
+    #[arg(long, env = "LATENTWIRE_CALLERS", value_name = "FILE")]
+    pub callers: Option<PathBuf>,
+    /// Serve everybody who reaches the port, beyond loopback too: they can send, fetch and delete.
+    #[arg(long, env = "LATENTWIRE_INSECURE_CALLERS_UNAUTHENTICATED")]
+    pub insecure_callers_unauthenticated: bool,
+}
+
+/// When a session takes no further images and another one follows; the protocol's own bounds unless said.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Sessions")]
+pub struct SessionArgs {
+    /// Images that one session may carry; then another session takes over, and those under way finish.
+    #[arg(long, env = "LATENTWIRE_SESSION_IMAGES", value_name = "N", default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    pub session_images: u32,
+    /// Bytes that one session may carry, padded.
+    #[arg(long, env = "LATENTWIRE_SESSION_BYTES", value_name = "BYTES", default_value_t = 16 << 30, value_parser = clap::value_parser!(u64).range(1 << 20..=16 << 30))]
+    pub session_bytes: u64,
+    /// Seconds after which a session takes no further images.
+    #[arg(long, env = "LATENTWIRE_SESSION_AGE", value_name = "SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub session_age: u64,
+}
+
+impl SessionArgs {
+    /// The protocol's bounds, narrowed.
+    pub fn limits(&self) -> SessionLimits {
+        SessionLimits {
+            max_transfers: self.session_images,
+            max_bytes: self.session_bytes,
+            max_age: Duration::from_secs(self.session_age),
+            ..SessionLimits::default()
+        }
     }
 }
 

@@ -84,12 +84,17 @@ mod tests {
     use clap::Args;
 
     use super::*;
-    use crate::args::{KeyArgs, LimitArgs, ListenArgs, LogArgs, ModelArgs};
+    use crate::args::{CallersArgs, KeyArgs, LimitArgs, ListenArgs, LogArgs, ModelArgs};
+    use crate::dial::CredentialArgs;
+    use crate::tls::TlsArgs;
 
     #[test]
     fn every_shared_flag_has_its_row_and_its_environment_twin() {
         let mut command = Command::new("some-svc");
         for augment in [
+            CallersArgs::augment_args,
+            CredentialArgs::augment_args,
+            TlsArgs::augment_args,
             KeyArgs::augment_args,
             LimitArgs::augment_args,
             ListenArgs::augment_args,
@@ -102,11 +107,12 @@ mod tests {
         let flags: Vec<String> = command.get_arguments().map(|flag| flag.get_id().to_string()).collect();
         let page = configuration_page(command);
         assert!(page.starts_with("## `some-svc`\n\nServes.\n\n| flag |"), "{page}");
-        assert!(flags.len() >= 15);
+        assert!(flags.len() >= 27);
         for flag in flags {
             let long = flag.replace('_', "-");
             let twin = format!("`LATENTWIRE_{}`", flag.to_uppercase());
-            let row = page.lines().find(|line| line.starts_with(&format!("| `--{long}")));
+            let own = [format!("| `--{long} "), format!("| `--{long}`")];
+            let row = page.lines().find(|line| own.iter().any(|begin| line.starts_with(begin)));
             assert!(row.is_some_and(|row| row.contains(&twin)), "{flag}: {row:?}");
         }
         assert!(page.contains("| `--max-concurrent N` | `LATENTWIRE_MAX_CONCURRENT` | `64` |"), "{page}");

@@ -1,6 +1,7 @@
 //! The receivers that images may go to: name, address, pinned public keys.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::path::{Path, PathBuf};
+use std::{collections::BTreeMap, fs};
 
 use latentwire_sealing::{MAX_LIVE_KEYS, PublicKey, Role};
 use serde::Deserialize;
@@ -8,6 +9,7 @@ use thiserror::Error;
 
 use crate::keys;
 use crate::peer_address::{PeerAddress, PeerAddressError};
+use crate::tls::ClientTlsArgs;
 
 /// Longest name of a destination.
 const MAX_NAME_CHARS: usize = 64;
@@ -21,6 +23,8 @@ pub struct Destination {
     pub address: PeerAddress,
     /// Its pinned identity: one key, or two while the receiver changes from one to the other; tried in this order.
     pub public_keys: Vec<PublicKey>,
+    /// TLS to it, for an https address.
+    pub tls: ClientTlsArgs,
 }
 
 /// The configured receivers, by name.
@@ -96,20 +100,32 @@ struct DestinationEntry {
     public_key: Option<String>,
     #[serde(default)]
     public_keys: Vec<String>,
+    /// Files of TLS; where they are absent, those of the command line.
+    #[serde(default)]
+    ca: Option<PathBuf>,
+    #[serde(default)]
+    client_certificate: Option<PathBuf>,
+    #[serde(default)]
+    client_key: Option<PathBuf>,
 }
 
 impl Destinations {
-    /// Reads what the command line says: `NAME=URL,PUBLICKEY[,NEXTKEY]` each, and a TOML file.
+    /// Reads what the command line says: `NAME=URL,PUBLICKEY[,NEXTKEY]` each, and a TOML file, whose entries may have TLS files
+    /// of their own; `tls` are those of all others.
     ///
     /// # Errors
     /// An entry is malformed or doubled, the file cannot be read, or there is no destination at all.
-    pub fn read(flags: &[String], file: Option<&Path>) -> Result<Self, DestinationError> {
+    pub fn read(
+        flags: &[String],
+        file: Option<&Path>,
+        tls: &ClientTlsArgs,
+    ) -> Result<Self, DestinationError> {
         let mut destinations = Self::default();
         for flag in flags.iter().filter(|flag| !flag.is_empty()) {
             let malformed = || DestinationError::Form(flag.clone());
             let (name, rest) = flag.split_once('=').ok_or_else(malformed)?;
             let (url, keys) = rest.split_once(',').ok_or_else(malformed)?;
-            destinations.add(name, url, keys.split(','))?;
+            destinations.add(name, url, keys.split(','), tls.clone())?;
         }
         if let Some(path) = file {
             let fail = |cause: String| DestinationError::File { path: path.display().to_string(), cause };
@@ -117,7 +133,13 @@ impl Destinations {
             let entries: DestinationsFile = toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
             for entry in entries.destination {
                 let keys = entry.public_key.iter().chain(&entry.public_keys);
-                destinations.add(&entry.name, &entry.url, keys.map(String::as_str))?;
+                let tls = entry.tls(tls).ok_or_else(|| {
+                    fail(format!(
+                        "destination {}: client_certificate and client_key belong together",
+                        entry.name
+                    ))
+                })?;
+                destinations.add(&entry.name, &entry.url, keys.map(String::as_str), tls)?;
             }
         }
         if destinations.by_name.is_empty() { Err(DestinationError::None) } else { Ok(destinations) }
@@ -142,6 +164,7 @@ impl Destinations {
         name: &str,
         url: &str,
         keys: impl Iterator<Item = &'a str>,
+        tls: ClientTlsArgs,
     ) -> Result<(), DestinationError> {
         let name = checked_name(name)?;
         let address = url.parse().map_err(|cause| DestinationError::Address { name: name.clone(), cause })?;
@@ -159,11 +182,29 @@ impl Destinations {
         if public_keys.len() > MAX_LIVE_KEYS {
             return Err(DestinationError::Keys { name, problem: "more than two public keys are pinned" });
         }
-        let destination = Destination { name: name.clone(), address, public_keys };
+        let destination = Destination { name: name.clone(), address, public_keys, tls };
         match self.by_name.insert(name.clone(), destination) {
             None => Ok(()),
             Some(_) => Err(DestinationError::Duplicate(name)),
         }
+    }
+}
+
+impl DestinationEntry {
+    /// Its TLS files; `None` where half a pair is given.
+    fn tls(&self, others: &ClientTlsArgs) -> Option<ClientTlsArgs> {
+        let (client_certificate, client_key) = match (&self.client_certificate, &self.client_key) {
+            (None, None) => (others.client_certificate.clone(), others.client_key.clone()),
+            (Some(certificate), Some(key)) => (Some(certificate.clone()), Some(key.clone())),
+            (Some(_), None) | (None, Some(_)) => return None,
+        };
+        let ca = self.ca.clone().or_else(|| others.ca.clone());
+        Some(ClientTlsArgs {
+            ca,
+            client_certificate,
+            client_key,
+            client_key_source: others.client_key_source,
+        })
     }
 }
 
@@ -206,7 +247,8 @@ mod tests {
         );
         fs::write(&file, text).expect("file");
         let flag = format!("a=127.0.0.1:50061,{}", key(Role::Receiver));
-        let destinations = Destinations::read(&[flag], Some(&file)).expect("two destinations");
+        let destinations =
+            Destinations::read(&[flag], Some(&file), &ClientTlsArgs::default()).expect("two destinations");
         let names: Vec<_> = destinations.iter().map(|destination| destination.name.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
         assert!(destinations.find("").is_none(), "an empty name is ambiguous where there are two");
@@ -219,7 +261,8 @@ mod tests {
         let file = folder.path().join("receiver.key.pub");
         fs::write(&file, key(Role::Receiver) + "\n").expect("file");
         let flag = format!("a=127.0.0.1:50061,{}", file.display());
-        let destinations = Destinations::read(&[flag], None).expect("one destination");
+        let destinations =
+            Destinations::read(&[flag], None, &ClientTlsArgs::default()).expect("one destination");
         assert_eq!(destinations.find("").map(|destination| destination.name.as_str()), Some("a"));
     }
 
@@ -234,7 +277,8 @@ mod tests {
         );
         fs::write(&file, text).expect("file");
         let flag = format!("a=127.0.0.1:1,{},{}", keys[2], keys[3]);
-        let destinations = Destinations::read(&[flag], Some(&file)).expect("two destinations");
+        let destinations =
+            Destinations::read(&[flag], Some(&file), &ClientTlsArgs::default()).expect("two destinations");
         let pinned = |name| {
             let destination = destinations.find(name).expect("configured");
             destination.public_keys.iter().map(ToString::to_string).collect::<Vec<_>>()
@@ -242,8 +286,37 @@ mod tests {
         assert_eq!(pinned("b"), keys[..2]);
         assert_eq!(pinned("a"), keys[2..]);
         fs::write(&file, "[[destination]]\nname = \"b\"\nurl = \"b.example:1\"\n").expect("file");
-        let error = Destinations::read(&[], Some(&file)).expect_err("no key").to_string();
+        let error =
+            Destinations::read(&[], Some(&file), &ClientTlsArgs::default()).expect_err("no key").to_string();
         assert!(error.contains("no public key is pinned"), "{error}");
+    }
+
+    #[test]
+    fn tls_files_are_the_entrys_own_or_those_of_the_command_line() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let file = folder.path().join("destinations.toml");
+        let entry = |more: &str| {
+            let key = key(Role::Receiver);
+            format!(
+                "[[destination]]\nname = \"b\"\nurl = \"https://b.example:1\"\npublic_key = \"{key}\"\n{more}"
+            )
+        };
+        let common = ClientTlsArgs { ca: Some("all.crt".into()), ..ClientTlsArgs::default() };
+        for (more, ca, certificate) in [
+            ("", "all.crt", None),
+            ("ca = \"b.crt\"\n", "b.crt", None),
+            ("client_certificate = \"c\"\nclient_key = \"k\"\n", "all.crt", Some("c")),
+        ] {
+            fs::write(&file, entry(more)).expect("file");
+            let destinations = Destinations::read(&[], Some(&file), &common).expect("a destination");
+            let found = destinations.find("b").expect("configured");
+            assert!(found.address.is_tls());
+            assert_eq!(found.tls.ca.as_deref(), Some(Path::new(ca)));
+            assert_eq!(found.tls.client_certificate.as_deref(), certificate.map(Path::new));
+        }
+        fs::write(&file, entry("client_key = \"k\"\n")).expect("file");
+        let error = Destinations::read(&[], Some(&file), &common).expect_err("half a pair").to_string();
+        assert!(error.contains("belong together"), "{error}");
     }
 
     #[test]
@@ -262,7 +335,8 @@ mod tests {
             (vec![format!("{good},")], "destination a"),
             (vec![format!("{good},{},{}", key(Role::Receiver), key(Role::Receiver))], "more than two"),
         ] {
-            let error = Destinations::read(&flags, None).expect_err(part).to_string();
+            let error =
+                Destinations::read(&flags, None, &ClientTlsArgs::default()).expect_err(part).to_string();
             assert!(error.contains(part), "{error}");
         }
     }

@@ -53,6 +53,10 @@ impl Drain {
 pub fn on_termination() -> CancellationToken {
     let token = CancellationToken::new();
     let cancelled = token.clone();
+    // A reload ends nothing, also where there is nothing to read again: a handler, whoever listens, replaces the default.
+    if let Err(error) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
+        tracing::warn!(%error, "no handler for SIGHUP");
+    }
     tokio::spawn(async move {
         match termination().await {
             Ok(signal) => tracing::info!(signal, "stopping"),

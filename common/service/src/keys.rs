@@ -113,11 +113,20 @@ pub fn load_secret_key(path: &Path, source: KeySource, role: Role) -> Result<Sec
 /// # Errors
 /// As [`load_secret_key`], without the key's own.
 pub fn read_secret_file(path: &Path, source: KeySource) -> Result<Zeroizing<String>, KeyFileError> {
+    read_secret_file_up_to(path, source, MAX_KEY_FILE_BYTES)
+}
+
+/// The same with another limit on the file's length.
+pub(crate) fn read_secret_file_up_to(
+    path: &Path,
+    source: KeySource,
+    max_bytes: u64,
+) -> Result<Zeroizing<String>, KeyFileError> {
     let file = open(path, source)?;
     let io = |cause: std::io::Error| KeyFileError::Io { path: path.to_owned(), cause };
     let status = file.metadata().map_err(io)?;
     let pipe_allowed = source == KeySource::Fd;
-    if !(status.is_file() || pipe_allowed) || status.len() > MAX_KEY_FILE_BYTES {
+    if !(status.is_file() || pipe_allowed) || status.len() > max_bytes {
         return Err(KeyFileError::NotAKeyFile { path: path.to_owned() });
     }
     let mode = status.mode() & 0o7777;
@@ -133,9 +142,9 @@ pub fn read_secret_file(path: &Path, source: KeySource) -> Result<Zeroizing<Stri
     if mode & forbidden != 0 {
         return Err(KeyFileError::Permissions { path: path.to_owned(), mode });
     }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE_BYTES as usize + 1));
-    file.take(MAX_KEY_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > MAX_KEY_FILE_BYTES {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(max_bytes).unwrap_or(0) + 1));
+    file.take(max_bytes + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > max_bytes {
         return Err(KeyFileError::NotAKeyFile { path: path.to_owned() });
     }
     let text =

@@ -81,6 +81,11 @@ pub const MEASURES: &[Measure] = {
         of(Both, Counter, "grpc_server_handled_total", &["grpc_service", "grpc_method", "grpc_code"], "Calls that ended, by gRPC status code."),
         of(Both, Histogram, "grpc_server_handling_seconds", &["grpc_service", "grpc_method"], "Time from the start of a call to its end; a session or a watch counts when it ends."),
         of(Both, Counter, "grpc_server_started_total", &["grpc_service", "grpc_method"], "Calls that began."),
+        of(Both, Counter, "latentwire_audit_failures_total", &[], "Writes to the audit log that failed; what they were about was not done."),
+        of(Both, Gauge, "latentwire_audit_head_sequence", &[], "Number of the last record of the audit log; it never goes back. Absent where none is kept."),
+        of(Both, Counter, "latentwire_audit_records_total", &["kind"], "Records written to the audit log."),
+        of(Both, Gauge, "latentwire_audit_writable", &[], "1 while the audit log can be written, else 0: then nothing is transferred. Absent where none is kept."),
+        of(Both, Gauge, "latentwire_audited", &[], "1 if an audit log is kept, 0 if the operator went without."),
         of(Both, Gauge, "latentwire_build_info", &["service", "version"], "1; its labels say which version runs."),
         of(Both, Gauge, "latentwire_clock_timestamp_seconds", &[], "The service's own clock at the scrape, Unix time."),
         of(Both, Counter, "latentwire_coded_bytes_total", &[], "Bytes of the coded images that were delivered."),
@@ -95,6 +100,11 @@ pub const MEASURES: &[Measure] = {
         of(Both, Gauge, "latentwire_requests_limit", &[], "Calls at work at once that are taken on (--max-concurrent); sessions and watches are counted apart, to the same number."),
         of(Both, Counter, "latentwire_sealed_bytes_total", &[], "Bytes on the wire of the images that were delivered."),
         of(Both, Histogram, "latentwire_step_seconds", &["step"], "Time of one step of an image's journey: prepare, encode, code, seal, transfer at the sender; open, decode at the receiver."),
+        of(Both, Gauge, "latentwire_callers_last_reload_successful", &[], "1 if the callers' file on disk is the one in force; 0 if it could not be read the last time, so that what was changed in it does not hold; 1 without --callers."),
+        of(Both, Gauge, "latentwire_tls_certificate_expiry_timestamp_seconds", &[], "When the certificate of the service's own ports expires, Unix time; 0 without --tls-certificate."),
+        of(Both, Counter, "latentwire_tls_handshake_failures_total", &["cause"], "TLS connections that came to nothing: no_certificate, certificate (of another CA, expired, or not for clients), not_tls, version, refused_by_client, timeout, lost, other."),
+        of(Both, Counter, "latentwire_tls_handshakes_total", &["group"], "TLS connections that were set up, by key exchange; X25519MLKEM768 is the hybrid one."),
+        of(Both, Gauge, "latentwire_tls_last_reload_successful", &[], "1 if certificate, key and client CA on disk are those in force; 0 if they could not be read the last time; 1 without --tls-certificate."),
         of(Both, Counter, "process_cpu_seconds_total", &[], "CPU time of the process, whole seconds."),
         of(Both, Gauge, "process_max_fds", &[], "File descriptors that the process may open."),
         of(Both, Gauge, "process_open_fds", &[], "File descriptors that are open."),
@@ -177,10 +187,22 @@ pub fn started(owner: Owner, max_concurrent: u32, pool: u16) -> Result<(), Metri
     metrics::gauge!("latentwire_requests_limit").set(f64::from(max_concurrent));
     metrics::gauge!("latentwire_inference_slots").set(f64::from(pool));
     metrics::gauge!("latentwire_models_loaded").set(0.0);
+    access_started();
     for reason in reason::ALL {
         metrics::counter!("latentwire_request_errors_total", "reason" => reason).increment(0);
     }
     Ok(())
+}
+
+/// Enters what TLS and callers say before anything has happened: nothing is unreadable, nothing expires, nobody came.
+pub fn access_started() {
+    metrics::gauge!("latentwire_callers_last_reload_successful").set(1.0);
+    metrics::gauge!("latentwire_tls_last_reload_successful").set(1.0);
+    metrics::gauge!("latentwire_tls_certificate_expiry_timestamp_seconds").set(0.0);
+    metrics::counter!("latentwire_tls_handshakes_total", "group" => "X25519MLKEM768").increment(0);
+    for cause in crate::tls::HANDSHAKE_FAILURES {
+        metrics::counter!("latentwire_tls_handshake_failures_total", "cause" => cause).increment(0);
+    }
 }
 
 /// Enters the models and the runtime once they are loaded, and warns of those whose decoder differs on this machine.

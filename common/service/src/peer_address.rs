@@ -6,9 +6,10 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// Where a gRPC peer listens: `http://HOST:PORT`, or short `HOST:PORT`.
+/// Where a gRPC peer listens: `https://HOST:PORT`, `http://HOST:PORT`, or short `HOST:PORT` for the latter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerAddress {
+    tls: bool,
     host: String,
     port: u16,
 }
@@ -18,14 +19,10 @@ pub struct PeerAddress {
 #[non_exhaustive]
 pub enum PeerAddressError {
     /// Not a host and a port.
-    #[error("{text:?} is not an address: write http://HOST:PORT, for example http://127.0.0.1:50051")]
+    #[error(
+        "{text:?} is not an address: write http://HOST:PORT, for example http://127.0.0.1:50051, or https://HOST:PORT"
+    )]
     Malformed {
-        /// As given.
-        text: String,
-    },
-    /// `https` is not served yet.
-    #[error("{text:?} asks for TLS, which this version does not offer: write http://HOST:PORT")]
-    Tls {
         /// As given.
         text: String,
     },
@@ -35,6 +32,11 @@ impl PeerAddress {
     /// Host name or IP address, an IPv6 address in brackets.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Whether it is `https`.
+    pub fn is_tls(&self) -> bool {
+        self.tls
     }
 
     /// TCP port.
@@ -57,7 +59,8 @@ impl PeerAddress {
 
 impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}:{}", self.host, self.port)
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}:{}", self.host, self.port)
     }
 }
 
@@ -66,17 +69,17 @@ impl FromStr for PeerAddress {
 
     fn from_str(text: &str) -> Result<Self, PeerAddressError> {
         let malformed = || PeerAddressError::Malformed { text: text.to_owned() };
-        if text.starts_with("https://") {
-            return Err(PeerAddressError::Tls { text: text.to_owned() });
-        }
-        let rest = text.strip_prefix("http://").unwrap_or(text);
+        let (tls, rest) = match text.strip_prefix("https://") {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix("http://").unwrap_or(text)),
+        };
         let authority: http::uri::Authority =
             rest.strip_suffix('/').unwrap_or(rest).parse().map_err(|_| malformed())?;
         let port = authority.port_u16().ok_or_else(malformed)?;
         if authority.host().is_empty() || authority.as_str().contains('@') || port == 0 {
             return Err(malformed());
         }
-        Ok(Self { host: authority.host().to_owned(), port })
+        Ok(Self { tls, host: authority.host().to_owned(), port })
     }
 }
 
@@ -91,6 +94,7 @@ mod tests {
             ("http://127.0.0.1:50051/", "http://127.0.0.1:50051", true),
             ("localhost:1", "http://localhost:1", true),
             ("[::1]:9", "http://[::1]:9", true),
+            ("https://receiver.example:50061", "https://receiver.example:50061", false),
             ("receiver.example:50061", "http://receiver.example:50061", false),
         ] {
             let address: PeerAddress = text.parse().expect(text);
@@ -102,11 +106,19 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "host", "http://", "host:0", "host:99999", "http://a:1/path", "user@host:1", "a b:1"]
-        {
+        for text in [
+            "",
+            "host",
+            "http://",
+            "host:0",
+            "host:99999",
+            "http://a:1/path",
+            "user@host:1",
+            "a b:1",
+            "https://a",
+        ] {
             let parsed = text.parse::<PeerAddress>();
             assert!(matches!(parsed, Err(PeerAddressError::Malformed { .. })), "{text:?}: {parsed:?}");
         }
-        assert!(matches!("https://a:1".parse::<PeerAddress>(), Err(PeerAddressError::Tls { .. })));
     }
 }

@@ -2,20 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use latentwire_sealing::{CryptoError, TrustStore};
 use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::measures;
+use crate::{measures, reload};
 
 /// Largest trust store: 10,000 entries of some 500 bytes.
 const MAX_TRUST_BYTES: u64 = 8 << 20;
-/// How often the file is looked at.
-const POLL: Duration = Duration::from_secs(2);
 
 /// Why a trust store could not be loaded; local, it names the file.
 #[derive(Debug, Error)]
@@ -75,9 +71,6 @@ pub fn load_trust(path: &Path) -> Result<TrustStore, TrustFileError> {
     TrustStore::parse(&text).map_err(|cause| TrustFileError::Text { path: path.to_owned(), cause })
 }
 
-/// What tells one version of the file from the next: time, length, inode.
-type Version = (Option<SystemTime>, u64, u64);
-
 /// The trust store in force, fed from its file; clones share it.
 #[derive(Clone, Debug)]
 pub struct Trust {
@@ -121,40 +114,11 @@ impl Trust {
         Ok(())
     }
 
-    /// Watches the file until `stop`: reads it again when its time, length or inode changes, and on SIGHUP. A file that cannot
-    /// be read is logged and changes nothing.
+    /// Watches the file until `stop`, as [`reload::watch`] does. A file that cannot be read is logged and changes nothing.
     pub async fn watch(self, stop: CancellationToken) {
-        let mut hangup = match signal(SignalKind::hangup()) {
-            Ok(hangup) => hangup,
-            Err(error) => {
-                tracing::warn!(%error, "no SIGHUP handler; the trust store is not watched");
-                return;
-            }
-        };
-        let mut seen = self.version();
-        let mut tick = tokio::time::interval(POLL);
-        loop {
-            let asked = tokio::select! {
-                _received = hangup.recv() => true,
-                _at = tick.tick() => false,
-                () = stop.cancelled() => return,
-            };
-            let version = self.version();
-            if !asked && version == seen {
-                continue;
-            }
-            seen = version;
-            match self.reload() {
-                Ok(()) => tracing::info!(peers = self.current().entries().len(), "trust store read again"),
-                Err(error) => tracing::error!(%error, "trust store unchanged"),
-            }
-        }
-    }
-
-    fn version(&self) -> Option<Version> {
-        use std::os::unix::fs::MetadataExt;
-        let status = std::fs::metadata(&self.path).ok()?;
-        Some((status.modified().ok(), status.len(), status.ino()))
+        let files = vec![self.path.clone()];
+        let again = || self.reload().map(|()| format!("{} entries", self.current().entries().len()));
+        reload::watch("trust store", files, stop, again).await;
     }
 }
 

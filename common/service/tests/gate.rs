@@ -16,6 +16,7 @@ use latentwire_service::args::LimitArgs;
 use latentwire_service::grpc::{GrpcServer, add_reflection, endpoint};
 use latentwire_service::health::Readiness;
 use latentwire_service::status::{reason, reason_of};
+use latentwire_service::tls::Listener;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -99,7 +100,10 @@ impl Running {
         let stop = CancellationToken::new();
         let served = tokio::spawn({
             let stop = stop.clone();
-            async move { GrpcServer::new(&limits).serve(listener, routes.routes(), stop).await }
+            async move {
+                let listener = Listener { tcp: listener, tls: None };
+                GrpcServer::new(&limits).serve(listener, None, routes.routes(), stop).await
+            }
         });
         Self { address, readiness, stop, served }
     }
@@ -215,7 +219,8 @@ async fn draining_ends_when_calls_end_and_at_the_timeout_at_the_latest() {
 async fn the_admin_port_shows_metrics_and_readiness() {
     let running = Running::start(LimitArgs::default()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let admin = AdminServer::new(listener, running.readiness.clone()).expect("metrics");
+    let admin =
+        AdminServer::new(Listener { tcp: listener, tls: None }, running.readiness.clone()).expect("metrics");
     let address = admin.local_addr().expect("bound");
     tokio::spawn(admin.serve(running.stop.clone()));
     assert!(get(address, "/healthz").await.starts_with("HTTP/1.1 200"));

@@ -71,6 +71,8 @@ fn check_internal(failure: impl Into<Failure>) {
 #[test]
 fn requests() {
     let name = || "clinic".to_owned();
+    check(RequestError::CallerUnknown, Code::Unauthenticated, reason::CALLER_UNKNOWN);
+    check(RequestError::CallerNotAllowed, Code::PermissionDenied, reason::CALLER_NOT_ALLOWED);
     check(RequestError::Deadline, Code::DeadlineExceeded, reason::DEADLINE);
     check_precondition(RequestError::DecoderChanged, reason::MODEL_MISMATCH);
     let unknown =
@@ -178,6 +180,7 @@ fn inference_and_latent() {
         LatentError::BaseStep { channel: 1, step: 0 },
         LatentError::ChannelMismatch { tables: 1, latent: 2 },
         LatentError::DeadZone,
+        LatentError::ErrorWeight,
         LatentError::Step { channel: 0 },
         LatentError::Tables { problem: "magic".to_owned(), offset: 0 },
         LatentError::TablesKind { problem: "without levels" },

@@ -5,12 +5,16 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use getrandom::{SysRng, rand_core::UnwrapErr};
+use latentwire_sealing::at_rest::{LookupKey, StorageKeyId};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::StorageError;
+use crate::key_wrapper::KeyWrapper;
 
 /// Layouts, one a step; `user_version` counts the steps taken. A step never changes once released.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE store (key_id BLOB NOT NULL) STRICT;
     CREATE TABLE images (
         sequence     INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -27,12 +31,20 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT;
     CREATE INDEX images_by_transfer ON images (transfer_id);
     CREATE INDEX images_by_study ON images (study_tag) WHERE study_tag IS NOT NULL;
-"];
+",
+    "
+    ALTER TABLE store ADD COLUMN lookup_key BLOB;
+",
+];
 
+/// The catalogue's name in the data folder.
+pub(crate) const FILE: &str = "catalogue.sqlite";
 /// The newest layout.
 const LAYOUT: i64 = MIGRATIONS.len() as i64;
 /// How long a statement waits for another one's lock.
 const BUSY: Duration = Duration::from_secs(10);
+/// How long emptying the log waits for a reader; it is tried again.
+const BUSY_LOG: Duration = Duration::from_millis(200);
 
 /// Opens the catalogue and brings its layout up to date.
 pub(crate) fn open(path: &Path) -> Result<Connection, StorageError> {
@@ -63,19 +75,55 @@ fn migrate(connection: &mut Connection) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// The id of the storage key that the catalogue was made with; `own` is entered where there is none yet.
-pub(crate) fn key_id(connection: &mut Connection, own: &[u8; 16]) -> Result<[u8; 16], StorageError> {
+/// The id of the storage key that the catalogue is under, if it is under any yet.
+pub(crate) fn found_key_id(connection: &Connection) -> Result<Option<StorageKeyId>, StorageError> {
+    let found = connection.query_row("SELECT key_id FROM store", [], |row| row.get(0)).optional()?;
+    Ok(found.map(StorageKeyId))
+}
+
+/// Puts a catalogue without a key under `keys`, and checks that it is under no other one; gives its look-up key.
+pub(crate) fn lookup_key(
+    connection: &mut Connection,
+    keys: &dyn KeyWrapper,
+) -> Result<LookupKey, StorageError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found = match transaction.query_row("SELECT key_id FROM store", [], |row| row.get::<_, [u8; 16]>(0)) {
-        Ok(found) => found,
-        Err(rusqlite::Error::QueryReturnedNoRows) => {
-            transaction.execute("INSERT INTO store (key_id) VALUES (?1)", params![own])?;
-            *own
+    let lookup = match found_key_id(&transaction)? {
+        None => {
+            let lookup = LookupKey::generate(&mut UnwrapErr(SysRng));
+            let row = params![keys.id().0, keys.wrap_lookup(&lookup)?];
+            transaction.execute("INSERT INTO store (key_id, lookup_key) VALUES (?1, ?2)", row)?;
+            lookup
         }
-        Err(error) => return Err(error.into()),
+        Some(expected) if expected != keys.id() => {
+            return Err(StorageError::WrongKey { expected, found: keys.id() });
+        }
+        Some(_) => own_lookup_key(&transaction, keys)?,
     };
     transaction.commit()?;
-    Ok(found)
+    Ok(lookup)
+}
+
+/// The look-up key; a catalogue of layout 1 gets it from the storage key where there is anything to find, else a random one.
+fn own_lookup_key(transaction: &Transaction<'_>, keys: &dyn KeyWrapper) -> Result<LookupKey, StorageError> {
+    let wrapped: Option<Vec<u8>> =
+        transaction.query_row("SELECT lookup_key FROM store", [], |row| row.get(0))?;
+    if let Some(wrapped) = wrapped {
+        return keys.unwrap_lookup(&wrapped);
+    }
+    let empty: bool =
+        transaction.query_row("SELECT NOT EXISTS (SELECT 1 FROM images)", [], |row| row.get(0))?;
+    let first = if empty { None } else { keys.first_lookup_key() };
+    let lookup = first.unwrap_or_else(|| LookupKey::generate(&mut UnwrapErr(SysRng)));
+    transaction.execute("UPDATE store SET lookup_key = ?1", params![keys.wrap_lookup(&lookup)?])?;
+    Ok(lookup)
+}
+
+/// Empties the write-ahead log, where what was overwritten in the catalogue would live on; false while another connection reads.
+pub(crate) fn truncate_log(connection: &Connection) -> Result<bool, StorageError> {
+    connection.busy_timeout(BUSY_LOG)?;
+    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    connection.busy_timeout(BUSY)?;
+    Ok(busy? == 0)
 }
 
 /// A row of `images`.

@@ -27,8 +27,19 @@ pub enum StorageError {
         /// What it says.
         cause: std::io::Error,
     },
+    /// Who holds the storage key does not answer; a key in memory always does.
+    #[error("the storage key cannot be used: {cause}; see to the device that holds it")]
+    KeysUnavailable {
+        /// What the device says.
+        cause: String,
+    },
+    /// Another program reads the catalogue, so that its log cannot be emptied: what was overwritten is still in it.
+    #[error(
+        "another program reads the catalogue (a backup?), so old keys stay in its log: run this again when it has ended"
+    )]
+    LogInUse,
     /// Another process uses the data folder.
-    #[error("data folder {} is in use by another process: stop that one, or choose another folder", path.display())]
+    #[error("data folder {} is in use by another process: stop that one (systemctl stop latentwire-receiver), or choose another folder", path.display())]
     Locked {
         /// The folder.
         path: PathBuf,
@@ -47,12 +58,12 @@ pub enum StorageError {
         /// The newest layout that is known here.
         known: i64,
     },
-    /// The data folder belongs to another storage key.
+    /// The data folder is under another storage key.
     #[error(
-        "the data folder was made with storage key {expected}, the one given is {found}: give the right key file"
+        "the data folder is under storage key {expected}, the one given is {found}: give that key's file (a rotation keeps the old one beside it)"
     )]
     WrongKey {
-        /// Id of the key that it was made with.
+        /// Id of the key that it is under.
         expected: StorageKeyId,
         /// Id of the key given.
         found: StorageKeyId,

@@ -2,19 +2,20 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use getrandom::{SysRng, rand_core::UnwrapErr};
 use latentwire_sealing::CryptoError;
-use latentwire_sealing::at_rest::{self, DataKey, StorageKey, StorageKeyId};
+use latentwire_sealing::at_rest::{self, DataKey, LookupKey};
 use rusqlite::{Connection, TransactionBehavior, params};
 use zeroize::Zeroizing;
 
 use crate::catalogue::{self, COLUMNS, NewRow, Row};
+use crate::key_wrapper::KeyWrapper;
 use crate::object_store::{ObjectId, ObjectStore};
-use crate::{LocalStore, StorageError};
+use crate::{LocalStore, StorageError, folder};
 
 /// First byte of a sealed summary; keeps the two kinds of record from standing in for one another.
 const SUMMARY: u8 = 1;
@@ -88,9 +89,12 @@ pub struct Page {
 
 /// All images of a data folder. One process at a time.
 pub struct ImageStore<O = LocalStore> {
-    key: StorageKey,
+    keys: Box<dyn KeyWrapper>,
+    lookup: LookupKey,
     objects: O,
     catalogue: Mutex<Connection>,
+    /// A deleted key may still stand in the write-ahead log, because another program was reading the catalogue.
+    log_to_truncate: AtomicBool,
     _lock: File,
 }
 
@@ -100,22 +104,26 @@ impl ImageStore<LocalStore> {
     /// # Errors
     /// [`StorageError::Locked`] if another process uses it, [`StorageError::WrongKey`] for another storage key,
     /// [`StorageError::TooNew`], or what the operating system and SQLite say.
-    pub fn open(folder: &Path, key: StorageKey) -> Result<Self, StorageError> {
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|cause| StorageError::io(folder, cause))?;
-        let lock = lock(folder)?;
-        Self::with_objects(folder, lock, LocalStore::open(folder)?, key)
+    pub fn open(path: &Path, keys: impl KeyWrapper) -> Result<Self, StorageError> {
+        folder::make(path)?;
+        let lock = folder::lock(path)?;
+        Self::with_objects(path, lock, LocalStore::open(path)?, Box::new(keys))
     }
 }
 
 impl<O: ObjectStore> ImageStore<O> {
-    fn with_objects(folder: &Path, lock: File, objects: O, key: StorageKey) -> Result<Self, StorageError> {
-        let mut catalogue = catalogue::open(&folder.join("catalogue.sqlite"))?;
-        let expected = StorageKeyId(catalogue::key_id(&mut catalogue, &key.id().0)?);
-        if expected != key.id() {
-            return Err(StorageError::WrongKey { expected, found: key.id() });
-        }
-        let store = Self { key, objects, catalogue: Mutex::new(catalogue), _lock: lock };
+    fn with_objects(
+        path: &Path,
+        lock: File,
+        objects: O,
+        keys: Box<dyn KeyWrapper>,
+    ) -> Result<Self, StorageError> {
+        let mut catalogue = catalogue::open(&path.join(catalogue::FILE))?;
+        let lookup = catalogue::lookup_key(&mut catalogue, keys.as_ref())?;
+        // What a crash behind a deletion left in the log; the catalogue itself is long without it.
+        let log_to_truncate = AtomicBool::new(!catalogue::truncate_log(&catalogue)?);
+        let catalogue = Mutex::new(catalogue);
+        let store = Self { keys, lookup, objects, catalogue, log_to_truncate, _lock: lock };
         store.remove_orphans()?;
         Ok(store)
     }
@@ -137,9 +145,9 @@ impl<O: ObjectStore> ImageStore<O> {
             study_tag: study_tag.as_ref(),
             created_ms: new.created_ms,
             stored_bytes: sealed.len() as u64,
-            wrapped_key: &self.key.wrap(&mut rng, &new.image_id, &data_key),
-            summary: &self.seal_record(SUMMARY, &new.image_id, &new.summary),
-            attributes: &self.seal_record(ATTRIBUTES, &new.image_id, &new.attributes),
+            wrapped_key: &self.keys.wrap(&new.image_id, &data_key)?,
+            summary: &self.seal_record(SUMMARY, &new.image_id, &new.summary)?,
+            attributes: &self.seal_record(ATTRIBUTES, &new.image_id, &new.attributes)?,
         };
         self.objects.put(&new.image_id, &sealed)?;
         let inserted = self.insert(&row);
@@ -177,7 +185,7 @@ impl<O: ObjectStore> ImageStore<O> {
             |row| row.get(0),
         )?;
         let wrapped = wrapped.ok_or(StorageError::NotFound)?;
-        let data_key = self.key.unwrap(image_id, &wrapped).map_err(StorageError::Damaged)?;
+        let data_key = self.keys.unwrap(image_id, &wrapped)?;
         let sealed = match self.objects.get(image_id) {
             Err(StorageError::NotFound) => {
                 let gone = CryptoError::ObjectMalformed { what: "its file is gone" };
@@ -273,9 +281,17 @@ impl<O: ObjectStore> ImageStore<O> {
                 return Err(StorageError::NotFound);
             }
             // Otherwise the wrapped key would live on in the write-ahead log.
-            catalogue.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))?;
+            self.truncate_log(&catalogue)?;
         }
         self.objects.delete(image_id)
+    }
+
+    /// Remembers it where a reader is in the way; [`Self::check_writable`] comes back to it.
+    fn truncate_log(&self, catalogue: &Connection) -> Result<(), StorageError> {
+        self.log_to_truncate.store(true, Ordering::Relaxed);
+        let truncated = catalogue::truncate_log(catalogue)?;
+        self.log_to_truncate.store(!truncated, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Bytes of all sealed objects; of one peer's if named.
@@ -299,12 +315,16 @@ impl<O: ObjectStore> ImageStore<O> {
         self.objects.free_bytes()
     }
 
-    /// Whether the catalogue can be written now.
+    /// Whether the catalogue can be written now. Call it now and then: it also empties a log that a reader kept from being
+    /// emptied at a deletion.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn check_writable(&self) -> Result<(), StorageError> {
         let mut catalogue = self.catalogue();
+        if self.log_to_truncate.load(Ordering::Relaxed) {
+            self.truncate_log(&catalogue)?;
+        }
         let transaction = catalogue.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute("UPDATE store SET key_id = key_id", [])?;
         transaction.rollback()?;
@@ -339,13 +359,13 @@ impl<O: ObjectStore> ImageStore<O> {
         })
     }
 
-    fn seal_record(&self, kind: u8, image_id: &ObjectId, record: &[u8]) -> Vec<u8> {
+    fn seal_record(&self, kind: u8, image_id: &ObjectId, record: &[u8]) -> Result<Vec<u8>, StorageError> {
         let tagged = Zeroizing::new([&[kind], record].concat());
-        self.key.seal_record(&mut UnwrapErr(SysRng), image_id, &tagged)
+        self.keys.seal_record(image_id, &tagged)
     }
 
     fn open_record(&self, kind: u8, image_id: &ObjectId, sealed: &[u8]) -> Result<Vec<u8>, StorageError> {
-        let opened = self.key.open_record(image_id, sealed).map_err(StorageError::Damaged)?;
+        let opened = self.keys.open_record(image_id, sealed)?;
         match opened.split_first() {
             Some((found, record)) if *found == kind => Ok(record.to_vec()),
             _ => Err(StorageError::Damaged(CryptoError::ObjectMalformed { what: "record of another kind" })),
@@ -353,26 +373,15 @@ impl<O: ObjectStore> ImageStore<O> {
     }
 
     fn peer_tag(&self, peer: &str) -> [u8; 32] {
-        self.key.lookup_tag("peer", peer.as_bytes())
+        self.lookup.tag("peer", peer.as_bytes())
     }
 
     fn study_tag(&self, study_group: &str) -> Option<[u8; 32]> {
-        (!study_group.is_empty()).then(|| self.key.lookup_tag("study", study_group.as_bytes()))
+        (!study_group.is_empty()).then(|| self.lookup.tag("study", study_group.as_bytes()))
     }
 
     fn catalogue(&self) -> MutexGuard<'_, Connection> {
         // SQLite rolls an open transaction back by itself, so a panic leaves nothing half-done behind the lock.
         self.catalogue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn lock(folder: &Path) -> Result<File, StorageError> {
-    let path = folder.join("lock");
-    let opened = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
-    let file = opened.map_err(|cause| StorageError::io(&path, cause))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(StorageError::Locked { path: folder.to_owned() }),
-        Err(cause) => Err(StorageError::io(path, cause.into())),
     }
 }

@@ -11,6 +11,9 @@
 //! wrapped key erases the object, wherever copies of it may be; backups, SSDs and versioned buckets that keep the *catalogue*
 //! are the limit of that.
 //!
+//! [`rotate`] puts a folder under another storage key: wrapped keys and records anew, objects as they are. [`KeyWrapper`] is where
+//! a device that keeps the storage key to itself would stand.
+//!
 //! All calls block: call them from blocking threads.
 //!
 //! ```
@@ -38,11 +41,16 @@
 
 mod catalogue;
 mod error;
+mod folder;
 mod images;
+mod key_wrapper;
 mod local_store;
 mod object_store;
+mod rotation;
 
 pub use error::StorageError;
 pub use images::{ImageFilter, ImageStore, NewImage, Page, StoredImage, Tombstone};
+pub use key_wrapper::KeyWrapper;
 pub use local_store::LocalStore;
 pub use object_store::{ObjectId, ObjectStore};
+pub use rotation::{Rotated, rotate};

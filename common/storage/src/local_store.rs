@@ -2,12 +2,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use latentwire_sealing::at_rest::{MAX_OBJECT_BYTES, sealed_bytes};
 
 use crate::StorageError;
+use crate::folder;
 use crate::object_store::{ObjectId, ObjectStore};
 
 /// Objects below a folder of the local file system.
@@ -24,8 +25,8 @@ impl LocalStore {
     /// What the operating system says.
     pub fn open(root: &Path) -> Result<Self, StorageError> {
         let store = Self { objects: root.join("objects"), temporary: root.join("tmp") };
-        for folder in [root, &store.objects, &store.temporary] {
-            make_folder(folder)?;
+        for path in [root, &store.objects, &store.temporary] {
+            folder::make(path)?;
         }
         let entries = fs::read_dir(&store.temporary);
         for entry in entries.map_err(|cause| StorageError::io(&store.temporary, cause))? {
@@ -53,13 +54,13 @@ impl LocalStore {
             .map_err(at(temporary))?;
         file.write_all(sealed).map_err(at(temporary))?;
         file.sync_all().map_err(at(temporary))?;
-        let folder = path.parent().expect("objects lie in a folder");
-        if !folder.is_dir() {
-            make_folder(folder)?;
+        let parent = path.parent().expect("objects lie in a folder");
+        if !parent.is_dir() {
+            folder::make(parent)?;
             sync_folder(&self.objects)?;
         }
         fs::rename(temporary, path).map_err(at(path))?;
-        sync_folder(folder)
+        sync_folder(parent)
     }
 }
 
@@ -118,11 +119,6 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, StorageError> {
     let at = |cause| StorageError::io(folder, cause);
     let listed = fs::read_dir(folder).map_err(at)?;
     listed.map(|entry| entry.map(|entry| entry.path()).map_err(at)).collect()
-}
-
-fn make_folder(folder: &Path) -> Result<(), StorageError> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|cause| StorageError::io(folder, cause))
 }
 
 fn sync_folder(folder: &Path) -> Result<(), StorageError> {

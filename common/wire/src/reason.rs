@@ -9,6 +9,8 @@ use tonic::Code;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
+    /// The receiver cannot write its audit log, and takes nothing without it.
+    AuditUnavailable,
     /// The sender gave the transfer up.
     Cancelled,
     /// A message asked for a gRPC compression; patient data is never compressed by the transport.
@@ -70,7 +72,8 @@ pub enum Retry {
     OnceOverNewSession,
 }
 
-const ALL: [Reason; 23] = [
+const ALL: [Reason; 24] = [
+    Reason::AuditUnavailable,
     Reason::Cancelled,
     Reason::CompressionRefused,
     Reason::Deadline,
@@ -136,6 +139,12 @@ impl Reason {
     fn row(self) -> (&'static str, Code, Retry, &'static str) {
         use Retry::{Backoff, Never, NewSession, OnceOverNewSession};
         match self {
+            Self::AuditUnavailable => (
+                "AUDIT_UNAVAILABLE",
+                Code::Unavailable,
+                Backoff,
+                "the receiver cannot write its audit log and takes nothing without it; its operator must free space",
+            ),
             Self::Cancelled => ("CANCELLED", Code::Cancelled, Never, "the sender gave the transfer up"),
             Self::CompressionRefused => (
                 "COMPRESSION_REFUSED",

@@ -101,6 +101,21 @@ pub enum Outcome {
     },
 }
 
+/// How an Open ended that the sink did not bring to its end itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The sender gave it up.
+    Cancelled,
+    /// The transfer id is known with other content.
+    Conflict,
+    /// The sink had it already, with equal content.
+    Done(Known),
+    /// It was accepted, and the session broke or what came did not authenticate.
+    Failed(Reason),
+    /// It was not accepted.
+    Refused(Reason),
+}
+
 /// Why the sink refuses or fails a transfer; the session lives on.
 #[derive(Debug, Error)]
 #[error("{reason}: {detail}")]
@@ -149,4 +164,18 @@ pub trait TransferSink: Send + Sync + 'static {
         received: Received,
         admission: Self::Admission,
     ) -> impl Future<Output = Result<Outcome, SinkError>> + Send;
+
+    /// Hears how an Open ended where [`Self::complete`] did not see to it, before the peer hears of it: each Open has exactly one
+    /// end, here or there (after NeedExact, the exact form's Open has its own). For an audit log.
+    ///
+    /// An error turns "done already" into a refusal for that reason; other endings stay what they are.
+    fn ended(
+        &self,
+        peer: &Peer,
+        announced: &Announced,
+        ending: Ending,
+    ) -> impl Future<Output = Result<(), SinkError>> + Send {
+        let _ = (peer, announced, ending);
+        std::future::ready(Ok(()))
+    }
 }

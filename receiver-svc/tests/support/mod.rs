@@ -74,7 +74,9 @@ impl Site {
         line.extend(["--min-free-bytes".into(), "0".into()]);
         line.extend(extra.iter().map(Into::into));
         // The last one of a repeated flag holds.
-        Config::try_parse_from(dedup(line)).expect("the flags are right")
+        let mut config = Config::try_parse_from(dedup(line)).expect("the flags are right");
+        config.models.unpinned_models = config.models.model_pin.is_empty();
+        config
     }
 
     pub async fn start(&self, extra: &[&str]) -> Receiver {

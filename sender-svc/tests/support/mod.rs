@@ -103,7 +103,7 @@ pub fn config(folder: &Path, receiver: SocketAddr, extra: &[&str]) -> Config {
         ["sender-svc", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"].map(Into::into).into();
     line.extend(["--destination".into(), destination.into(), "--key".into(), key.into()]);
     line.extend(["--models".into(), repository().join("common/codec/tests/models/sound").into()]);
-    line.extend(["--onnxruntime".into(), onnxruntime().into()]);
+    line.extend(["--onnxruntime".into(), onnxruntime().into(), "--unpinned-models".into()]);
     line.extend(extra.iter().map(Into::into));
     Config::try_parse_from(line).expect("the flags are right")
 }

@@ -103,7 +103,8 @@ async fn n31_secrets_absent_from_logs_at_trace() {
         }
         secrets.extend(spellings(name, &scalar(&key)));
     }
-    let storage = fs::read_to_string(stand.receiver.data.join("storage.key")).expect("a storage key");
+    let storage =
+        fs::read_to_string(stand.receiver.data.with_extension("storage.key")).expect("a storage key");
     let line = storage.lines().rfind(|line| !line.starts_with('#')).expect("a key");
     secrets.push(("the storage key".to_owned(), line[line.len() - 20..].to_owned()));
     secrets.push(("the patient".to_owned(), CANARY.to_owned()));

@@ -202,8 +202,8 @@ async fn kept(receiver: &Receiver) -> Kept {
         }
         request.page_token = page.next_page_token;
     }
-    // The catalogue's journal comes and goes.
-    let settled = |file: &PathBuf| !["-wal", "-shm"].iter().any(|end| name(file).ends_with(end));
+    // The catalogue's journal comes and goes, and so does what takes the place of the audit log's head.
+    let settled = |file: &PathBuf| !["-wal", "-shm", ".new"].iter().any(|end| name(file).ends_with(end));
     let files = workplace::files(&receiver.data).into_iter().filter(settled).collect();
     Kept { images, files }
 }

@@ -38,6 +38,8 @@ def card(training: dict) -> str:
     config, bpp, products = training["config"], training["validation_bpp"], training["macs_per_pixel"]
     lines = ["| knob | SSIM | PSNR dB | bits a pixel |", "|---|---|---|---|"]
     lines += [f"| {row['knob']} | {row['ssim']:.4f} | {row['psnr_db']:.2f} | {row['bpp']:.3f} |" for row in training["validation"]]
+    began = training.get("began_with")
+    start = f"an earlier run's weights (SHA-256 `{began[:16]}…`), which began with" if began else ""
     planes = "grey" if config["net.planes"] == 1 else "RGB"
     return f"""# {training["model"]}
 
@@ -55,11 +57,11 @@ today's codecs: docs/MODELS.md, by `make evaluate MODELS=rd DATA=…`.
 
 {chr(10).join(lines)}
 
-Multiplications a pixel: encoder {products["encoder"]:,.0f} (f32), decoder {products["decoder"]:,.0f} (int8).
+Multiplications a pixel: encoder {products["encoder"]:,.0f} (8 bits but for {products["encoder_f32"]:,.0f}), decoder {products["decoder"]:,.0f} (int8).
 
 ## Training
 {training["steps_trained"]} steps of {config["schedule.batch"]} crops of {config["crops.size"]}x{config["crops.size"]} (scaled by {config["crops.scale"][0]:g} to {config["crops.scale"][1]:g}, so that what JPEG left in the pictures is gone), seed {config["schedule.seed"]}, {training["seconds"] / 60:.0f} minutes on
-{training["threads"]} thread(s) of a processor. Start: the pictures' own Karhunen-Loeve transform. Loss: bits + {config["rate.ssim_weight"]:g} x 2^(-{config["rate.slope"]:g} knob) x (1 - SSIM). Again, or further on from
+{training["threads"]} thread(s) of a processor. Start: {start + ' ' if start else ''}the pictures' own Karhunen-Loeve transform. Loss: bits + {config["rate.ssim_weight"]:g} x 2^(-{config["rate.slope"]:g} knob) x (1 - SSIM). Again, or further on from
 `training/weights/`: `make train MODEL={training["model"]} DATA=…`.
 
 ![Loss over the run; bits against SSIM](curves.png)

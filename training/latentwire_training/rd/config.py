@@ -16,7 +16,7 @@ class Net:
     """[net]: how large the transforms are."""
 
     planes: int = field(default=1, metadata=between(1, 3))
-    coefficients: int = field(default=128, metadata=between(8, 192))
+    coefficients: int = field(default=128, metadata=between(8, 254))
     predicted: int = field(default=6, metadata=between(0, 31))
     fine: int = field(default=96, metadata=between(8, 512))
     coarse: int = field(default=160, metadata=between(8, 512))
@@ -52,6 +52,7 @@ class Quantiser:
     """[quantiser]: what the sender's encoder does; nothing of it binds a receiver."""
 
     dead_zone: float = field(default=0.12, metadata=between(0, 0.45))
+    error_weight: float = field(default=10.0, metadata=between(0.1, 1000))
 
 
 @dataclass(frozen=True)

@@ -37,18 +37,27 @@ class Halves:
     decoder: onnxruntime.InferenceSession
     steps: list[int]
     dead_zone: float
+    error_weight: float
 
     def values(self, pixels: np.ndarray) -> np.ndarray:
         """Latent before quantisation of uint8 [H, W, P]."""
         return self.encoder.run(None, {"pixels": (padded(pixels) / 255).numpy()})[0][0]
 
-    def quantised(self, values: np.ndarray, knob: int) -> np.ndarray:
-        """int64 [C, h, w], as the sender quantises (docs/BITSTREAM.md)."""
+    def in_steps(self, values: np.ndarray, knob: int) -> np.ndarray:
+        """float [C, h, w]: whole levels, and coefficients over their blocks' steps (docs/BITSTREAM.md)."""
         levels = np.clip(np.rint(values[:1]), 0, LARGEST_LEVEL).astype(np.int64)
         steps = np.stack([tables.steps_at(base, 4 * levels[0] + knob) for base in self.steps[1:]])
-        v = values[1:] / steps
-        q = np.sign(v) * np.floor(np.abs(v) + 0.5 - self.dead_zone)
-        return np.concatenate([levels, q.astype(np.int64)])
+        return np.concatenate([levels, values[1:] / steps])
+
+    def quantised(self, values: np.ndarray, knob: int) -> np.ndarray:
+        """int64 [C, h, w] with a dead zone: what the first tables are counted from."""
+        wanted = self.in_steps(values, knob)
+        q = np.sign(wanted) * np.floor(np.abs(wanted) + 0.5 - self.dead_zone)
+        return np.concatenate([wanted[:1], q[1:]]).astype(np.int64)
+
+    def chosen(self, table: tables.Tables, values: np.ndarray, knob: int, known: list) -> np.ndarray:
+        """int64 [C, h, w], nearly as the sender chooses."""
+        return tables.chosen(table, self.in_steps(values, knob), knob, self.steps, self.error_weight, known)
 
     def restored(self, q: np.ndarray, knob: int, shape: tuple[int, int]) -> np.ndarray:
         """uint8 [H, W, P], rounded as receivers round."""
@@ -65,14 +74,14 @@ def weights(module: torch.nn.Module) -> graphs.Weights:
 
 
 @torch.no_grad()
-def ranges_of(net: Codec, pictures: list[np.ndarray], dead_zone: float) -> graphs.Ranges:
-    """Largest activations of the decoder's branch over pictures and knobs, but for the largest `PERCENTILE` of each picture."""
+def ranges_of(net: Codec, pictures: list[np.ndarray], dead_zone: float) -> tuple[graphs.EncoderRanges, graphs.Ranges]:
+    """Largest activations of both branches over pictures and knobs, but for the largest `PERCENTILE` of each picture."""
     seen: dict[str, list] = {}
 
     def keep(name: str):
         def hook(_module, _input, output):
             output = F.relu(output)
-            if name == "up":
+            if name == "synthesis.up":
                 output = F.pixel_shuffle(output, 2).transpose(0, 1).flatten(1)
             else:
                 output = output.flatten()[None]
@@ -81,15 +90,17 @@ def ranges_of(net: Codec, pictures: list[np.ndarray], dead_zone: float) -> graph
 
         return hook
 
-    names = ("coarse1", "coarse2", "up", "fine1", "fine2")
-    handles = [getattr(net.synthesis, name).register_forward_hook(keep(name)) for name in names]
+    encoder = [f"analysis.{name}" for name in ("fine1", "fine2", "down", "coarse")]
+    decoder = [f"synthesis.{name}" for name in ("coarse1", "coarse2", "up", "fine1", "fine2")]
+    handles = [net.get_submodule(name).register_forward_hook(keep(name)) for name in encoder + decoder]
     for pixels in pictures:
         for knob in (-1.5, 0.0, 1.5):
             net(padded(pixels), torch.full((1, 1, 1, 1), knob), dead_zone)
     for handle in handles:
         handle.remove()
     most = {name: np.maximum(np.max(np.stack(values), axis=0), 1e-3) for name, values in seen.items()}
-    return graphs.Ranges(*(most[name] if name == "up" else float(most[name][0]) for name in names))
+    one = {name: values if name == "synthesis.up" else float(values[0]) for name, values in most.items()}
+    return graphs.EncoderRanges(*(one[name] for name in encoder)), graphs.Ranges(*(one[name] for name in decoder))
 
 
 def fitted_context(halves: Halves, latents: list[tuple[np.ndarray, int]], mean_weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -109,6 +120,19 @@ def fitted_context(halves: Halves, latents: list[tuple[np.ndarray, int]], mean_w
     return bias, weight
 
 
+def fitted_tables(halves: Halves, pictures: list[np.ndarray], mean_weight: np.ndarray) -> tables.Tables:
+    """From what a dead zone leaves of training pictures, and once more from what a sender with those tables would choose."""
+    at = [(halves.values(pixels), CALIBRATION_KNOBS[k % 5]) for i, pixels in enumerate(pictures) for k in (i, i + 2)]
+    latents = [(halves.quantised(values, knob), knob) for values, knob in at]
+    for last in (False, True):
+        bias, weight = fitted_context(halves, latents, mean_weight)
+        table, _ = tables.calibrate(bias, weight, mean_weight, halves.steps, latents)
+        if not last:
+            known = [tables.costs(group) for group in table.groups]
+            latents = [(halves.chosen(table, values, knob, known), knob) for values, knob in at]
+    return table
+
+
 def rate_curves(halves: Halves, table: tables.Tables, pictures: list[np.ndarray], grey: bool) -> list[dict]:
     """Mean SSIM, PSNR and bits a pixel (by the integer tables, a tile's head not counted) at each knob, and every picture's own."""
     rows = {knob: [] for knob in KNOBS}
@@ -116,7 +140,7 @@ def rate_curves(halves: Halves, table: tables.Tables, pictures: list[np.ndarray]
     for pixels in pictures:
         values = halves.values(pixels)
         for knob in KNOBS:
-            q = halves.quantised(values, knob)
+            q = halves.chosen(table, values, knob, known)
             out = halves.restored(q, knob, pixels.shape[:2])
             whole = (*pixels.shape[:2], 3)
             fidelity = measure(np.broadcast_to(pixels, whole), np.broadcast_to(out, whole), grey)
@@ -178,7 +202,7 @@ def manifest_toml(config, decode: bytes, encoder: bytes, curve: list[dict]) -> b
     if config.dicom_modalities:
         lines.append(f"dicom_modalities = {json.dumps(config.dicom_modalities)}")
     lines += [f'licence = "{config.weights_licence}"', f'decode_sha256 = "{sha256(decode)}"', "", "[encoder]", 'file = "encoder.onnx"']
-    lines += [f'sha256 = "{sha256(encoder)}"', f"dead_zone = {config.quantiser.dead_zone}", "", "[encoder.rate]"]
+    lines += [f'sha256 = "{sha256(encoder)}"', f"error_weight = {config.quantiser.error_weight}", "", "[encoder.rate]"]
     for name, digits in (("ssim", 5), ("psnr_db", 2)):
         points = ", ".join(f"[{row['knob']}, {round(row[name], digits)}]" for row in curve)
         lines.append(f"{name} = [{points}]")
@@ -194,18 +218,14 @@ def export(trainer: Trainer, pictures: Pictures, models: Path) -> Path:
     scales = np.linspace(*config.crops.scale, len(few))
     shown = [smaller(p, float(s), planes) for p, s in zip(few, scales, strict=True)]
     print(f"exporting {config.id}: ranges, contexts and tables from {len(shown)} training pictures", flush=True)
-    decoder = graphs.decoder(weights(net.synthesis), ranges_of(net, shown[::3], config.quantiser.dead_zone), planes)
-    encoder = graphs.encoder(weights(net.analysis), planes)
+    seen_by_encoder, seen_by_decoder = ranges_of(net, shown[::3], config.quantiser.dead_zone)
+    decoder = graphs.decoder(weights(net.synthesis), seen_by_decoder, planes)
+    encoder = graphs.encoder(weights(net.analysis), seen_by_encoder, planes)
     octaves = net.steps.octaves.detach().numpy().reshape(-1)
     steps = [1] + [int(max(1, round(2.0**o * graphs.units_per_grey(planes) * 256))) for o in octaves]
-    halves = Halves(session(encoder), session(decoder), steps, config.quantiser.dead_zone)
-    latents = []
-    for i, pixels in enumerate(shown):
-        values = halves.values(pixels)
-        latents += [(halves.quantised(values, knob), knob) for knob in (CALIBRATION_KNOBS[i % 5], CALIBRATION_KNOBS[(i + 2) % 5])]
+    halves = Halves(session(encoder), session(decoder), steps, config.quantiser.dead_zone, config.quantiser.error_weight)
     mean_weight = (net.context.mean_weight * net.context.mask).detach().double().numpy()
-    bias, weight = fitted_context(halves, latents, mean_weight)
-    table, _ = tables.calibrate(bias, weight, mean_weight, steps, latents)
+    table = fitted_tables(halves, shown, mean_weight)
     table_bytes, encoder_bytes, decoder_bytes = tables.serialise(table), encoder.SerializeToString(), decoder.SerializeToString()
     judged = [smaller(p, config.validation_scale, planes) for p in pictures.validation]
     curve = rate_curves(halves, table, judged, grey)
@@ -239,6 +259,7 @@ def macs(net: Codec) -> dict[str, float]:
             products = layer.weight.numel() * (4 if half == "decoder" and name == "linear" else 1)
             total += products / (64 if name in fine else 256)
         found[half] = round(total, 1)
+    found["encoder_f32"] = round(net.analysis.linear.weight.numel() / 256, 1)
     return found
 
 
@@ -251,6 +272,7 @@ def described(trainer: Trainer, pictures: Pictures) -> dict:
     return {
         "model": trainer.config.id,
         "steps_trained": trainer.step,
+        "began_with": trainer.began_with,
         "config": trainer.config.flat(),
         "seconds": round(trainer.seconds, 1),
         "threads": torch.get_num_threads(),

@@ -4,7 +4,7 @@ The decoder is integer throughout, so that it gives the same bits on every proce
 synthesis (`MatMulInteger`: coefficients as 256 hi + lo, weights as 64 hi + lo), QDQ convolutions with 7-bit weights and 8-bit
 activations beside it, sums in int32, 1.0 being 2^25. ONNX Runtime has no quick ConvInteger and no DepthToSpace of int32: 1x1 layers
 with int32 outputs are products of matrices, and what moves int32 to its place is Reshape and Transpose.
-The encoder is float32: the receiver does not depend on it.
+The encoder's transform and levels are float32, its convolutions QDQ int8 too, for speed alone: the receiver does not depend on it.
 """
 
 from __future__ import annotations
@@ -35,6 +35,16 @@ class Ranges:
     up: np.ndarray  # of each channel
     fine1: float
     fine2: float
+
+
+@dataclass(frozen=True)
+class EncoderRanges:
+    """Largest activations (a high percentile) after each layer of the encoder's branch."""
+
+    fine1: float
+    fine2: float
+    down: float
+    coarse: float
 
 
 def units(planes: int) -> int:
@@ -121,19 +131,16 @@ def decoder(w: Weights, ranges: Ranges, planes: int) -> onnx.ModelProto:
     x = g.to_float(g.to_uint8(x, "latent8", INPUT_SCALE, 128), "latent8", INPUT_SCALE, 128)
     first = w["coarse1.weight"][:, np.r_[channels, :channels]].copy()  # octaves come first in the latent, last in training
     first[:, 1:] *= 256 / RANGE  # a unit of 2^n values is seen as 2^n of 1/256 of the range
-    first_out = g.quantise(g.node("Relu", [g.conv_int8(x, "coarse1", first, w["coarse1.bias"], INPUT_SCALE)]), "coarse1.out", ranges.coarse1 / 255, 0)
-    # What stands side by side shares one scale: a ReLU lets the second layer be scaled to the first one's range.
-    level = ranges.coarse1 / ranges.coarse2
-    x = g.node("Relu", [g.conv_int8(first_out, "coarse2", w["coarse2.weight"] * level, w["coarse2.bias"] * level, ranges.coarse1 / 255)])
-    x = g.quantise(x, "coarse2.out", ranges.coarse1 / 255, 0)
-    x = g.node("Concat", [first_out, x], axis=1)
+    x, scale, level = residual(g, x, ("coarse1", first, w["coarse1.bias"], INPUT_SCALE), ("coarse2", w), (ranges.coarse1, ranges.coarse2))
     up_weight = w["up.weight"].copy()
     up_weight[:, up_weight.shape[1] // 2 :] /= level
     # `up` shares its scale and zero point with the copy of the picture beside it; a ReLU lets each channel be scaled freely.
     up_scale = (127 * PICTURE_SCALE) / np.maximum(ranges.up, 1e-3)
     by_output = np.repeat(up_scale, 4)
-    x = g.node("Relu", [g.conv_int8(x, "up", up_weight * by_output[:, None, None, None], w["up.bias"] * by_output, ranges.coarse1 / 255)])
-    x = g.node("DepthToSpace", [g.to_uint8(x, "up.out", PICTURE_SCALE, 128)], blocksize=2, mode="CRD")
+    x = g.conv_int8(x, "up", up_weight * by_output[:, None, None, None], w["up.bias"] * by_output, scale)
+    # A ReLU on integers: before QuantizeLinear, and with a zero point other than 0, it would keep the convolution in floating point.
+    x = g.node("Clip", [g.to_uint8(x, "up.out", PICTURE_SCALE, 128), g.constant("up.zero", np.array(128, np.uint8))])
+    x = g.node("DepthToSpace", [x], blocksize=2, mode="CRD")
     copy = g.node("Cast", [linear_picture], to=TensorProto.FLOAT)
     copy = g.node("Mul", [copy, g.constant("picture.scale", np.array(PICTURE_SCALE * 2.0 ** (8 - OUTPUT_SHIFT), np.float32))])
     copy = g.node("Transpose", [g.to_uint8(copy, "picture8", PICTURE_SCALE, 128)], perm=[0, 3, 1, 2])
@@ -166,7 +173,7 @@ def decoder(w: Weights, ranges: Ranges, planes: int) -> onnx.ModelProto:
     return finished(g, "rd-decoder", ("latent", TensorProto.FLOAT, channels + 1), ("pixels", TensorProto.INT32, planes))
 
 
-def encoder(w: Weights, planes: int) -> onnx.ModelProto:
+def encoder(w: Weights, ranges: EncoderRanges, planes: int) -> onnx.ModelProto:
     g = IntegerGraph()
     channels = w["linear.weight"].shape[0]
 
@@ -185,40 +192,49 @@ def encoder(w: Weights, planes: int) -> onnx.ModelProto:
     if planes > 1:
         weight = g.node("ReduceMean", [weight], axes=[1], keepdims=1)
     level = g.node("Mul", [g.node("Log", [weight]), number("quarters", -0.5 * PER_OCTAVE / np.log(2))])
-    level = g.node("Clip", [level, number("lowest", 0), number("highest", LARGEST)])
+    level_of_block = g.node("Clip", [level, number("lowest", 0), number("highest", LARGEST)])
     # Transforms.
-    x = g.node("Sub", [x, number("middle", RANGE / 2)])
-    def blocks(side: int) -> str:
+
+    def blocks(y: str, side: int) -> str:
         """Space to depth, channel = (plane, row, column): ONNX's own puts the plane last."""
         shape = g.node("Shape", ["pixels"])
         sides = g.node("Div", [g.node("Slice", [shape, g.integers(f"{side}.two", [2]), g.integers(f"{side}.four", [4])]), g.integers(f"{side}.side", [side])])
         h, wd = (g.node("Slice", [sides, g.integers(f"{side}.{i}", [i]), g.integers(f"{side}.{i}.", [i + 1])]) for i in (0, 1))
         cut = g.node("Concat", [g.integers(f"{side}.planes", [planes]), h, g.integers(f"{side}.rows", [side]), wd, g.integers(f"{side}.columns", [side])], axis=0)
         done = g.node("Concat", [g.integers(f"{side}.batch", [1, planes * side * side]), h, wd], axis=0)
-        return g.node("Reshape", [g.node("Transpose", [g.node("Reshape", [x, cut])], perm=[0, 2, 4, 1, 3]), done])
+        return g.node("Reshape", [g.node("Transpose", [g.node("Reshape", [y, cut])], perm=[0, 2, 4, 1, 3]), done])
 
-    def convolved(name: str, y: str, **more) -> str:
-        pad = w[f"{name}.weight"].shape[2] // 2
-        inputs = [y, g.constant(f"{name}.weight", w[f"{name}.weight"].astype(np.float32))]
-        if f"{name}.bias" in w:
-            inputs.append(g.constant(f"{name}.bias", w[f"{name}.bias"].astype(np.float32)))
-        return g.node("Conv", inputs, kernel_shape=list(w[f"{name}.weight"].shape[2:]), pads=[pad] * 4, **more)
-
-    w = dict(w)
-    w["fine1.weight"] = w["fine1.weight"] / 32
-    w["linear.weight"] = w["linear.weight"] * units_per_grey(planes)
-    w["last.weight"], w["last.bias"] = w["last.weight"].copy(), w["last.bias"].copy()
-    for name in ("last.weight", "last.bias"):
-        w[name][1:] *= OUTPUT_GAIN * units_per_grey(planes)
-        w[name][0] *= 4
-    y = g.node("Relu", [convolved("fine1", blocks(8))])
-    y = g.node("Add", [y, g.node("Relu", [convolved("fine2", y)])])
-    y = g.node("Relu", [convolved("down", y, strides=[2, 2])])
-    y = g.node("Add", [y, g.node("Relu", [convolved("coarse", y)])])
-    y = convolved("last", y)
-    both = g.node("Concat", [level, convolved("linear", blocks(BLOCK))], axis=1)
-    g.node("Add", [both, y], "latent")
+    linear = g.constant("linear.weight", (w["linear.weight"] * units_per_grey(planes)).astype(np.float32))
+    transformed = g.node("Conv", [blocks(g.node("Sub", [x, number("middle", RANGE / 2)]), BLOCK), linear], kernel_shape=[1, 1])
+    # The branch sees whole values less 128; 127.5 is the middle in training.
+    y = blocks(g.to_uint8(g.node("Sub", [x, number("middle.whole", 128)]), "pixels8", 1.0, 128), 8)
+    y = g.to_float(y, "pixels8", 1.0, 128)
+    first = w["fine1.weight"] / 32
+    y, scale, level = residual(g, y, ("fine1", first, w["fine1.bias"] + 0.5 * first.sum((1, 2, 3)), 1.0), ("fine2", w), (ranges.fine1, ranges.fine2))
+    y, scale, level = residual(g, y, ("down", twice(w["down.weight"], level), w["down.bias"], scale), ("coarse", w), (ranges.down, ranges.coarse), strides=[2, 2])
+    gain = np.full(channels + 1, OUTPUT_GAIN * units_per_grey(planes))
+    gain[0] = PER_OCTAVE
+    y = g.conv_int8(y, "last", twice(w["last.weight"], level) * gain[:, None, None, None], w["last.bias"] * gain, scale)
+    g.node("Add", [g.node("Concat", [level_of_block, transformed], axis=1), y], "latent")
     return finished(g, "rd-encoder", ("pixels", TensorProto.FLOAT, planes), ("latent", TensorProto.FLOAT, channels + 1))
+
+
+def residual(g: IntegerGraph, x: str, first: tuple, second: tuple[str, Weights], ranges: tuple[float, float], **more) -> tuple[str, float, float]:
+    """relu(first(x)) beside relu(second of it), to be added by the next layer's weights (`twice`): one scale for both, and what the second's is scaled by."""
+    name, weight, bias, input_scale = first
+    scale, level = ranges[0] / 255, ranges[0] / ranges[1]
+    out = f"{name}.out"
+    y = g.to_uint8(g.node("Relu", [g.conv_int8(x, name, weight, bias, input_scale, **more)]), out, scale, 0)
+    name, w = second
+    z = g.node("Relu", [g.conv_int8(g.to_float(y, out, scale, 0), name, w[f"{name}.weight"] * level, w[f"{name}.bias"] * level, scale)])
+    # Integers are put side by side: what is dequantised before is convolved in floating point.
+    both = g.node("Concat", [y, g.to_uint8(z, f"{name}.out", scale, 0)], axis=1)
+    return g.to_float(both, f"{name}.both", scale, 0), scale, level
+
+
+def twice(weight: np.ndarray, level: float) -> np.ndarray:
+    """Weights that add what `residual` puts side by side."""
+    return np.concatenate([weight, weight / level], axis=1)
 
 
 def finished(g: Graph, name: str, source: tuple[str, int, int], target: tuple[str, int, int]) -> onnx.ModelProto:

@@ -7,6 +7,7 @@ release ended. At the end the run's own stand in WORK under the same name.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from pathlib import Path
 
@@ -48,14 +49,40 @@ def run(config: Config, data: Path, work: Path, models: Path, weights: Path = WE
 
 
 def begin_with(trainer: Trainer, path: Path) -> None:
-    """Averaged weights of an earlier run in place of the closed-form start. Ends the run where they are of another shape."""
+    """Averaged weights of an earlier run in place of the closed-form start. Ends the run where they are of another [net].
+
+    A net with more coefficients than the earlier one takes the closed-form start for those that are new.
+    """
     stored = np.load(path)
-    state = {k: torch.from_numpy(stored[k].astype(np.float32)) for k in stored.files}
+    began = trainer.net.state_dict()
+    earlier = {k: torch.from_numpy(stored[k].astype(np.float32)) for k in stored.files}
     try:
-        trainer.net.load_state_dict(state | {k: v for k, v in trainer.net.state_dict().items() if k.endswith("mask")})
+        trainer.net.load_state_dict(grown(earlier, began))
     except RuntimeError as error:
         raise SystemExit(f"{path}: these weights are not of this [net]: {str(error).splitlines()[0]}; move them away to begin anew") from None
     trainer.average = {k: v.clone() for k, v in trainer.net.state_dict().items()}
+    trainer.began_with = hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def grown(earlier: dict[str, torch.Tensor], began: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """`earlier` with the coefficients that `began` has more of: their transforms from `began`, no part in the branches, the last one's statistics."""
+    before, after = earlier["steps.octaves"].shape[1], began["steps.octaves"].shape[1]
+    state = dict(earlier) | {k: v for k, v in began.items() if k.endswith("mask")}
+    if after <= before:
+        return state
+    more = after - before
+    for name in ("analysis.linear.weight", "synthesis.unit"):
+        axis = 1 if name.endswith("unit") else 0
+        state[name] = torch.cat([earlier[name], began[name].narrow(axis, before, more)], axis)
+    state["synthesis.linear.weight"] = torch.cat([earlier["synthesis.linear.weight"], began["synthesis.linear.weight"][:, before:]], 1)
+    for name in ("analysis.last.weight", "analysis.last.bias"):
+        state[name] = torch.cat([earlier[name], torch.zeros_like(began[name][-more:])])
+    seen = earlier["synthesis.coarse1.weight"]  # the blocks' octaves come last
+    state["synthesis.coarse1.weight"] = torch.cat([seen[:, :-1], torch.zeros(seen.shape[0], more, *seen.shape[2:]), seen[:, -1:]], 1)
+    for name, axis in (("steps.octaves", 1), ("context.weight", 1), ("context.bias", 0)):
+        last = earlier[name].narrow(axis, before - 1, 1)
+        state[name] = torch.cat([earlier[name], last.expand(*(more if i == axis else -1 for i in range(last.dim())))], axis)
+    return state
 
 
 def _train(trainer: Trainer, pictures, path: Path) -> None:

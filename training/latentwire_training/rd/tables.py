@@ -24,6 +24,7 @@ GAIN = np.rint(65536 * 2.0 ** (np.arange(16) / 16)).astype(np.int64)
 CENTRED = 3.5  # the fraction at which a table's mean is the integer itself
 PRIOR = 300.0
 MOST_ERRORS = 60_000
+CHOICE_ROUNDS = 3
 OWN = ((0, -1), (-1, 0), (-1, -1), (-1, 1))
 Tap = tuple[int, int, int, int]
 
@@ -318,6 +319,29 @@ def bits(tables: Tables, q: np.ndarray, knob: int, steps: list[int], known: list
             each[far] = escape + 2 * np.floor(np.log2(over + 1)) + 2
         found[c] = each.sum()
     return found
+
+
+def chosen(tables: Tables, wanted: np.ndarray, knob: int, steps: list[int], error_weight: float, known: list | None = None) -> np.ndarray:
+    """Integers for values in steps [C, h, w] (channel 0: whole levels), each the nearest or the next one towards its context's mean:
+    whichever costs least, `error_weight` times the squared error and the bits together.
+
+    The product chooses one value after another under what it has chosen before (common/latent, choose_levels); here all are
+    chosen at once under the last round's, which is as good for counting.
+    """
+    nearest = np.sign(wanted) * np.floor(np.abs(wanted) + 0.5)
+    nearest = np.clip(nearest, -MAX_SYMBOL, MAX_SYMBOL).astype(np.int64)
+    q, known = nearest, known or [costs(group) for group in tables.groups]
+    reach = MAX_RADIUS + 1
+    for _ in range(CHOICE_ROUNDS):
+        contexts, index = indices(tables, q, knob, steps)
+        mean = q - contexts.residual
+        q = nearest.copy()
+        for c in range(1, coded_channels(nearest)):
+            cost = known[tables.channels[c].group][1]
+            other = nearest[c] + np.sign(mean[c] - nearest[c])
+            price = lambda value: cost[index[c], np.clip(value - mean[c], -reach, reach) + reach] + error_weight * (value - wanted[c]) ** 2
+            q[c] = np.where(price(other) < price(nearest[c]), other, nearest[c])
+    return q
 
 
 def serialise(tables: Tables) -> bytes:

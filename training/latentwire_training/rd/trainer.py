@@ -111,6 +111,7 @@ class Trainer:
         self.rng = np.random.default_rng(config.schedule.seed)
         self.net = Codec(config).to(memory_format=torch.channels_last)
         self.step, self.seconds, self.history = 0, 0.0, []
+        self.began_with: str | None = None  # SHA-256 of an earlier run's weights
         s, linear = config.schedule, [self.net.analysis.linear.weight, self.net.synthesis.linear.weight]
         context = [*self.net.context.parameters(), *self.net.steps.parameters()]
         apart = {id(p) for p in linear + context}
@@ -187,7 +188,7 @@ class Trainer:
 
     def save(self, path: Path, digest: str) -> None:
         checkpoint.write(path, {
-            "format": FORMAT, "config": self.config.text(), "pictures": digest, "step": self.step, "seconds": self.seconds, "history": self.history,
+            "format": FORMAT, "config": self.config.text(), "pictures": digest, "step": self.step, "seconds": self.seconds, "history": self.history, "began_with": self.began_with,
             "net": self.net.state_dict(), "average": self.average, "optimiser": self.optimiser.state_dict(), "torch_rng": torch.get_rng_state(),
         })
 
@@ -196,5 +197,6 @@ class Trainer:
         self.net.load_state_dict(state["net"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.average, self.step, self.seconds, self.history = state["average"], state["step"], state["seconds"], state["history"]
+        self.began_with = state.get("began_with")
         self.rng = np.random.default_rng([self.config.schedule.seed, self.step])
         torch.set_rng_state(state["torch_rng"])

@@ -59,7 +59,12 @@ impl<'a> DataSet<'a> {
     /// Parses a whole data set.
     pub fn parse(bytes: &'a [u8], encoding: Encoding) -> Result<Self, ImagingError> {
         let mut parser = Parser { bytes, at: 0, encoding, signed: false };
-        parser.elements(bytes.len(), false, 0)
+        let data_set = parser.elements(bytes.len(), false, 0)?;
+        // Written again in order they would stand where file meta information stands, and be read as that (PS3.10, 7.1).
+        if data_set.elements.iter().any(|element| matches!(element.tag.group(), 0x0000 | 0x0002)) {
+            return Err(malformed("its data set holds elements of commands or of file meta information"));
+        }
+        Ok(data_set)
     }
 
     /// Writes in Explicit VR Little Endian, in ascending order of tags, without group lengths.

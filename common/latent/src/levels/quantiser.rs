@@ -114,29 +114,47 @@ pub fn quantise_levels(
     quantiser: &LevelQuantiser,
     dead_zone: f32,
 ) -> Result<QuantisedLatent, LatentError> {
-    let channels = quantiser.channels();
-    let plane = plane_length(values.len(), channels, height, width)?;
     if !(0.0..=0.5).contains(&dead_zone) {
         return Err(LatentError::DeadZone);
     }
+    let wanted = in_steps(values, height, width, quantiser)?;
+    let channels = quantiser.channels();
+    let (levels, coefficients) = wanted.split_at(wanted.len() / usize::from(channels));
+    let mut quantised = Vec::with_capacity(wanted.len());
+    quantised.extend(levels.iter().map(|level| *level as i32));
+    quantised.extend(coefficients.iter().map(|v| {
+        // Truncation is the floor here: the sum is not negative.
+        let magnitude = ((v.abs() + 0.5 - dead_zone) as i32).min(MAX_SYMBOL);
+        if *v < 0.0 { -magnitude } else { magnitude }
+    }));
+    Ok(QuantisedLatent { channels, height, width, values: quantised })
+}
+
+/// A planar latent in steps: the levels rounded (half to even) and held in 0..=31, each coefficient divided by the step
+/// of its block's level.
+///
+/// # Errors
+/// [`LatentError::NotFinite`] for NaN or infinite values, [`LatentError::Shape`] when lengths do not fit.
+pub(crate) fn in_steps(
+    values: &[f32],
+    height: u32,
+    width: u32,
+    quantiser: &LevelQuantiser,
+) -> Result<Vec<f32>, LatentError> {
+    let plane = plane_length(values.len(), quantiser.channels(), height, width)?;
     if let Some(index) = values.iter().position(|value| !value.is_finite()) {
         return Err(LatentError::NotFinite { index });
     }
     let (levels, coefficients) = values.split_at(plane);
-    let mut quantised = Vec::with_capacity(values.len());
-    quantised.extend(levels.iter().map(|level| (level.round_ties_even() as i32).clamp(0, MAX_LEVEL)));
-    let levels = quantised.clone();
+    let mut wanted = Vec::with_capacity(values.len());
+    wanted.extend(levels.iter().map(|level| level.round_ties_even().clamp(0.0, MAX_LEVEL as f32)));
+    let levels: Vec<usize> = wanted.iter().map(|level| *level as usize).collect();
     for (channel, values) in coefficients.chunks_exact(plane).enumerate() {
         // A step is at most 2^20: an exact f32.
         let steps = quantiser.steps(channel + 1).map(|step| step as f32);
-        quantised.extend(values.iter().zip(&levels).map(|(value, &level)| {
-            let v = value / steps[level as usize];
-            // Truncation is the floor here: the sum is not negative.
-            let magnitude = ((v.abs() + 0.5 - dead_zone) as i32).min(MAX_SYMBOL);
-            if v < 0.0 { -magnitude } else { magnitude }
-        }));
+        wanted.extend(values.iter().zip(&levels).map(|(value, &level)| value / steps[level]));
     }
-    Ok(QuantisedLatent { channels, height, width, values: quantised })
+    Ok(wanted)
 }
 
 /// What the decoder net takes: channel 0 holds t = 4 · level + K, the others the coefficients; all exact integers.

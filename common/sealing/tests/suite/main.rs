@@ -1,6 +1,7 @@
 //! Everything that is promised of the sealing crate: public vectors, our own frozen vectors, and hostile input.
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test names the one variant that it expects")]
 
+mod aws_lc;
 mod cavp_vectors;
 mod chaos_layer;
 mod errors;

@@ -2,7 +2,7 @@
 
 use latentwire_sealing::CryptoError;
 use latentwire_sealing::at_rest::{
-    self, DataKey, MAX_OBJECT_BYTES, OBJECT_PREAMBLE_BYTES, StorageKey, WRAPPED_KEY_BYTES,
+    self, DataKey, LookupKey, MAX_OBJECT_BYTES, OBJECT_PREAMBLE_BYTES, StorageKey, WRAPPED_KEY_BYTES,
 };
 
 use crate::support::{coded, system_rng};
@@ -112,12 +112,25 @@ fn records_and_lookups() {
     let wrapped = storage.wrap(&mut rng, &ID, &DataKey::generate(&mut rng_again()));
     assert!(storage.open_record(&ID, &wrapped).is_err(), "a wrapped key is no record");
     assert_eq!(storage.open_record(&ID, &storage.seal_record(&mut rng, &ID, b"")).expect("empty").len(), 0);
+}
 
-    let tag = storage.lookup_tag("uid", b"1.2.3");
-    assert_eq!(tag, storage.lookup_tag("uid", b"1.2.3"));
-    assert_ne!(tag, storage.lookup_tag("uid", b"1.2.4"));
-    assert_ne!(tag, storage.lookup_tag("ui", b"d1.2.3"));
-    assert_ne!(tag, StorageKey::generate(&mut rng).lookup_tag("uid", b"1.2.3"));
+#[test]
+fn lookups_are_keyed_and_their_key_outlives_a_storage_key() {
+    let mut rng = system_rng();
+    let (storage, next) = (StorageKey::generate(&mut rng), StorageKey::generate(&mut rng));
+    let lookup = LookupKey::generate(&mut rng);
+    let tag = lookup.tag("uid", b"1.2.3");
+    assert_eq!(tag, lookup.tag("uid", b"1.2.3"));
+    assert_ne!(tag, lookup.tag("uid", b"1.2.4"));
+    assert_ne!(tag, lookup.tag("ui", b"d1.2.3"));
+    assert_ne!(tag, LookupKey::generate(&mut rng).tag("uid", b"1.2.3"));
+    assert_ne!(storage.first_lookup_key().tag("uid", b""), next.first_lookup_key().tag("uid", b""));
+    let wrapped = storage.wrap_lookup(&mut rng, &lookup);
+    let again = next.wrap_lookup(&mut rng, &storage.unwrap_lookup(&wrapped).expect("its own"));
+    assert_eq!(next.unwrap_lookup(&again).expect("its own").tag("uid", b"1.2.3"), tag);
+    let foreign = CryptoError::StorageKeyUnknown { expected: storage.id(), found: next.id() };
+    assert_eq!(storage.unwrap_lookup(&again).err(), Some(foreign));
+    assert!(storage.unwrap(&ID, &wrapped).is_err(), "it stands in for no object's key");
 }
 
 fn rng_again() -> impl getrandom::rand_core::CryptoRng {

@@ -1,7 +1,7 @@
 //! The gRPC server that every service runs: HTTP/2 tuned, gated, drained.
 //!
 //! ```text
-//! TcpIncoming (nodelay) ─► preface in time ─► h2 (windows, keepalive) ─► Gate ─► routes
+//! TCP (nodelay) ─► TLS ─► preface in time ─► h2 (windows, keepalive) ─► Gate ─► CallersLayer ─► routes
 //!                                                                         │ metrics: started, handled, handling seconds
 //!                                                                         │ one global permit, held until the response body ends; none left: OVERLOADED
 //!                                                                         │   (a Session has its bounds in the session driver)
@@ -17,17 +17,17 @@ mod timed;
 
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Endpoint, Server};
 
 pub use gate::{Admission, Gate, GateLayer};
 pub use timed::{Timed, timed};
 
 use crate::args::LimitArgs;
+use crate::callers::{Callers, CallersLayer};
+use crate::tls::{Listener, Protocol, incoming};
 use preface::Prefaced;
 
 /// Largest message of SendService and ImageService: a 1 MiB chunk and its frame.
@@ -75,18 +75,19 @@ impl GrpcServer {
         }
     }
 
-    /// Serves until `stop`, then accepts no more and lets what is at work finish, for the drain timeout at most.
+    /// Serves whom `callers` admit, everybody where there are none, until `stop`; then accepts no more and lets what is at work finish, for the drain timeout at most.
     /// Returns whether everything finished.
     ///
     /// # Errors
     /// The transport's, where it fails as a whole.
     pub async fn serve(
         &self,
-        listener: TcpListener,
+        listener: Listener,
+        callers: Option<Callers>,
         routes: Routes,
         stop: CancellationToken,
     ) -> Result<bool, tonic::transport::Error> {
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = incoming(listener, Protocol::Grpc, stop.clone());
         let incoming = incoming.map(|accepted| accepted.map(|stream| Prefaced::new(stream, PREFACE_TIMEOUT)));
         let server = Server::builder()
             .initial_stream_window_size(STREAM_WINDOW)
@@ -97,6 +98,7 @@ impl GrpcServer {
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .layer(self.gate.ending_watches_at(&stop))
+            .layer(CallersLayer::new(callers))
             .add_routes(routes.prepare());
         let drained = stop.clone();
         let serving = server.serve_with_incoming_shutdown(incoming, async move { drained.cancelled().await });

@@ -120,6 +120,7 @@ fn latent(error: &LatentError) -> Classified {
         LatentError::BaseStep { .. }
         | LatentError::ChannelMismatch { .. }
         | LatentError::DeadZone
+        | LatentError::ErrorWeight
         | LatentError::Step { .. }
         | LatentError::Tables { .. }
         | LatentError::TablesKind { .. } => not_ready(error),

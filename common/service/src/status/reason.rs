@@ -30,6 +30,10 @@ pub const SESSION_EXPIRED: &str = "SESSION_EXPIRED";
 pub const HANDSHAKE_FAILED: &str = "HANDSHAKE_FAILED";
 /// The peer is not on the list, or its key is expired or revoked.
 pub const PEER_NOT_ALLOWED: &str = "PEER_NOT_ALLOWED";
+/// The service asks who calls, and knows neither a token nor a certificate of this caller.
+pub const CALLER_UNKNOWN: &str = "CALLER_UNKNOWN";
+/// The caller is known and may not do this.
+pub const CALLER_NOT_ALLOWED: &str = "CALLER_NOT_ALLOWED";
 /// What arrived does not authenticate.
 pub const PAYLOAD_AUTHENTICATION_FAILED: &str = "PAYLOAD_AUTHENTICATION_FAILED";
 /// The stream ended before its last segment or chunk.
@@ -75,8 +79,14 @@ pub const SEGMENTATION_UNSUPPORTED: &str = "SEGMENTATION_UNSUPPORTED";
 /// The same transfer is on its way already.
 pub const TRANSFER_IN_PROGRESS: &str = "TRANSFER_IN_PROGRESS";
 
+/// The audit log cannot be written, so nothing is transferred.
+pub const AUDIT_UNAVAILABLE: &str = "AUDIT_UNAVAILABLE";
+
 /// Every reason, in alphabetical order.
-pub const ALL: [&str; 37] = [
+pub const ALL: [&str; 40] = [
+    AUDIT_UNAVAILABLE,
+    CALLER_NOT_ALLOWED,
+    CALLER_UNKNOWN,
     CANCELLED,
     COMPRESSION_REFUSED,
     DEADLINE,

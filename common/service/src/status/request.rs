@@ -10,6 +10,19 @@ use super::{Classified, LATER, SOON, reason};
 /// What a service itself finds wrong with a call, or cannot do now. The texts travel: nothing in them names a patient.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum RequestError {
+    /// What happens could not be written down.
+    #[error(
+        "the audit log cannot be written, and nothing is transferred without it: free space on its disk; the service's log says more"
+    )]
+    AuditUnavailable,
+    /// Nobody whom the callers' file lists. The same for every method and whatever was shown.
+    #[error(
+        "this service asks who calls, and does not know this caller: show a token or a client certificate that its callers file lists"
+    )]
+    CallerUnknown,
+    /// A known caller that may not do this.
+    #[error("this caller may not do that: what it may do stands in the service's callers file")]
+    CallerNotAllowed,
     /// No permit is left.
     #[error("the service has as much to do as it may: try again in a moment")]
     Overloaded,
@@ -105,6 +118,9 @@ pub enum RequestError {
 pub(super) fn classify(error: &RequestError) -> Classified {
     let new = |code, reason| Classified::new(code, reason, error);
     match error {
+        RequestError::AuditUnavailable => retry(new(Code::Unavailable, reason::AUDIT_UNAVAILABLE), LATER),
+        RequestError::CallerNotAllowed => new(Code::PermissionDenied, reason::CALLER_NOT_ALLOWED),
+        RequestError::CallerUnknown => new(Code::Unauthenticated, reason::CALLER_UNKNOWN),
         RequestError::Deadline => new(Code::DeadlineExceeded, reason::DEADLINE),
         RequestError::DecoderChanged => {
             let mut changed = new(Code::FailedPrecondition, reason::MODEL_MISMATCH);

@@ -24,6 +24,8 @@ pub(super) fn classify(error: &StorageError) -> Classified {
         }
         StorageError::Catalogue(_)
         | StorageError::Io { .. }
+        | StorageError::KeysUnavailable { .. }
+        | StorageError::LogInUse
         | StorageError::Locked { .. }
         | StorageError::TooNew { .. }
         | StorageError::WrongKey { .. } => internal(error),

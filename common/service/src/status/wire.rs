@@ -39,7 +39,8 @@ pub(super) fn classify(error: &WireError) -> Classified {
             classified.details.set_resource_info("transfer", "", "", "known with other content");
         }
         // Nothing more is said, least of all about key agreement and authentication.
-        Reason::Cancelled
+        Reason::AuditUnavailable
+        | Reason::Cancelled
         | Reason::CompressionRefused
         | Reason::Deadline
         | Reason::HandshakeFailed

@@ -13,7 +13,7 @@ use super::session::{Session, hex};
 use super::shared::TransferClaim;
 use super::transfer::{Accepted, Receiving, Slot, announced};
 use crate::messages::{DISCARD_BYTES, slot_index};
-use crate::sink::{Peer, SinkError, TransferSink};
+use crate::sink::{Announced, Ending, Peer, SinkError, TransferSink};
 use crate::{Reason, WireError};
 
 impl<S: TransferSink> Session<'_, S> {
@@ -28,11 +28,28 @@ impl<S: TransferSink> Session<'_, S> {
         // A key that was revoked or has expired meanwhile opens nothing more.
         self.check_trust()?;
         let asked = Instant::now();
+        let announced = announced(&acceptance.body);
         let (answer, next) = self.judge(acceptance, bytes).await?;
+        let answer = self.tell_end(&announced, answer).await;
         self.slots[slot] = next;
         self.forgive(asked.elapsed());
         let message = open_ack(&mut self.established.sealer, slot as u32, &answer)?;
         self.answer(message).await
+    }
+
+    /// Lets the sink know of an Open that ends with its answer.
+    async fn tell_end(&mut self, announced: &Announced, answer: Answer) -> Answer {
+        let ending = match &answer {
+            Answer::Accepted => return answer,
+            Answer::Conflict => Ending::Conflict,
+            Answer::Done(known, _) => Ending::Done(known.clone()),
+            Answer::Refused(reason) => Ending::Refused(*reason),
+        };
+        let limit = self.shared.limits.session.timeouts.open;
+        match (sink_answer(limit, self.shared.sink.ended(&self.peer, announced, ending)).await, answer) {
+            (Err(error), Answer::Done(..)) => Answer::Refused(error.reason),
+            (_, answer) => answer,
+        }
     }
 
     /// Decides on an Open: what the peer is told, and what the slot holds from now on.

@@ -17,7 +17,7 @@ use super::shared::{PeerSeat, Shared};
 use super::transfer::{Completed, End, Slot};
 use crate::error::printable;
 use crate::messages::{response, slot_index, system_rng, within};
-use crate::sink::{Peer, TransferSink};
+use crate::sink::{Ending, Peer, TransferSink};
 use crate::{MAX_MESSAGE_BYTES, MAX_SLOTS, Reason, WireError};
 
 type Answers = mpsc::Sender<Result<SessionResponse, WireError>>;
@@ -32,6 +32,7 @@ pub(super) async fn run<S: TransferSink>(
         Ok(mut session) => {
             tracing::info!(peer = session.peer.name, "session open");
             let ended = session.drive().await;
+            session.tell_unfinished(&ended).await;
             tracing::info!(peer = session.peer.name, transfers = session.opened, "session over");
             ended
         }
@@ -212,9 +213,15 @@ impl<'a, S: TransferSink> Session<'a, S> {
         };
         let (sink, peer) = (Arc::clone(&self.shared.sink), Arc::clone(&self.peer));
         let report = self.complete.clone();
+        let announced = receiving.announced();
         self.shared.tasks.spawn(async move {
-            let work = tokio::spawn(async move { receiving.complete(&sink, &peer).await });
+            let (worker, sender) = (Arc::clone(&sink), Arc::clone(&peer));
+            let work = tokio::spawn(async move { receiving.complete(&worker, &sender).await });
             let result = work.await.unwrap_or(Err(WireError::Internal("storing a transfer was interrupted")));
+            if let Err(error) = &result {
+                // The session ends with this error; the sink's own log says where it could not write it down.
+                let _heard = sink.ended(&peer, &announced, Ending::Failed(error.reason())).await;
+            }
             // The session may be over; the sender then learns from `known` at its next attempt.
             let _ = report.send((slot, result));
         });
@@ -266,10 +273,30 @@ impl<'a, S: TransferSink> Session<'a, S> {
             return Ok(());
         };
         let transfer_id = *receiving.transfer_id();
+        let announced = receiving.announced();
         drop(receiving);
+        let limit = self.shared.limits.session.timeouts.open;
+        // Nothing is left to be refused.
+        let _heard = timeout(limit, self.shared.sink.ended(&self.peer, &announced, Ending::Cancelled)).await;
         self.idle_since = Instant::now();
         let message = failed_receipt(&mut self.established.sealer, slot, &transfer_id, Reason::Cancelled)?;
         self.answer(message).await
+    }
+
+    /// What was still coming in when the session ended.
+    async fn tell_unfinished(&mut self, ended: &Result<(), WireError>) {
+        let reason = ended.as_ref().map_or_else(WireError::reason, |()| Reason::PeerUnavailable);
+        // Their room is free again before anything is waited for.
+        let announced = |slot: &mut Slot<S::Admission>| match std::mem::replace(slot, Slot::Free) {
+            Slot::Receiving(receiving) => Some(receiving.announced()),
+            Slot::Free | Slot::Discarding(_) | Slot::Completing => None,
+        };
+        let unfinished: Vec<_> = self.slots.iter_mut().filter_map(announced).collect();
+        for announced in unfinished {
+            let heard = self.shared.sink.ended(&self.peer, &announced, Ending::Failed(reason));
+            // The session is over either way.
+            let _heard = timeout(self.shared.limits.session.timeouts.open, heard).await;
+        }
     }
 
     fn end_of_requests(&mut self) -> Result<(), WireError> {

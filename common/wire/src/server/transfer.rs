@@ -154,6 +154,11 @@ impl<A: Send + 'static> Receiving<A> {
         Ok(position.last)
     }
 
+    /// What its Open announced.
+    pub(super) fn announced(&self) -> Announced {
+        announced(&self.body)
+    }
+
     /// Undoes padding and inner layer, or joins the rows to their head, checks the digest, and hands the image to the sink.
     ///
     /// Keeps claim, room and admission until the sink is done. What the peer broke comes back as `Err`.
