@@ -15,7 +15,7 @@ use latentwire_proto::{
 use latentwire_service::audit::Audit;
 use latentwire_service::sealing::Form;
 use latentwire_service::status::{Failure, RequestError, reason, reason_of, to_status};
-use latentwire_wire::{Delivered, Progress};
+use latentwire_wire::{Delivered, Progress, Retry};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, watch};
 use tonic::{Code, Status};
 
@@ -334,7 +334,7 @@ impl Engine {
     ) -> Result<(Delivered, ImageSummary), Failure> {
         for _ in 1..SPENT_SESSIONS {
             match self.attempt(accepted, coded, source, known, progress).await {
-                Err(failure) if reason_of(&to_status(&failure)) == reason::SESSION_EXPIRED => {
+                Err(Failure::Wire(error)) if error.retry() == Retry::NewSession => {
                     tokio::time::sleep(NEXT_SESSION_DELAY).await;
                 }
                 done => return done,
@@ -428,8 +428,8 @@ impl Drop for Turn<'_> {
 /// Whether a fresh session may bring what this one did not: the link broke, or what arrived did not authenticate.
 fn is_worth_another_session(failure: &Failure) -> bool {
     let status = to_status(failure);
-    let why = reason_of(&status);
-    status.code() == Code::DataLoss || why == reason::PEER_UNAVAILABLE || why == reason::SESSION_EXPIRED
+    let is_over = matches!(failure, Failure::Wire(error) if error.retry() == Retry::NewSession);
+    is_over || status.code() == Code::DataLoss || reason_of(&status) == reason::PEER_UNAVAILABLE
 }
 
 fn arrived(transfer: &Transfer) -> bool {

@@ -1,11 +1,10 @@
 //! The writer: one process, one folder, records in order, each on the disk before it is answered for.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::ErrorKind;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock, statvfs};
+use rustix::fs::statvfs;
 
 use crate::chain::{GENESIS, Ratchet};
 use crate::head::{Head, State};
@@ -53,7 +52,7 @@ pub struct Log {
     /// A write failed, and what it left could not be cut off.
     is_dirty: bool,
     state: State,
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl Log {
@@ -67,7 +66,7 @@ impl Log {
     pub fn open(folder: &Path, to: &AuditPublicKey, settings: Settings) -> Result<(Self, Found), AuditError> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o750).create(folder);
         made.map_err(AuditError::io(folder))?;
-        let lock = lock(folder)?;
+        let lock = FolderLock::take(folder)?;
         let changed = |what: &str| AuditError::Changed { path: folder.to_owned(), what: what.to_owned() };
         let mut numbers = folder::numbers(folder)?;
         let state = State::read(folder)?;
@@ -335,15 +334,27 @@ fn has_at_most_one_line(path: &Path) -> Result<bool, AuditError> {
     }
 }
 
-fn lock(folder: &Path) -> Result<File, AuditError> {
-    let path = folder::lock(folder);
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = file.map_err(AuditError::io(&path))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(errno) if std::io::Error::from(errno).kind() == ErrorKind::WouldBlock => {
-            Err(AuditError::Locked { path: folder.to_owned() })
+/// The folder, held for this process. Dropping gives it back in so many words: a child that another thread is starting has
+/// the file too for a moment.
+#[derive(Debug)]
+struct FolderLock(File);
+
+impl FolderLock {
+    fn take(folder: &Path) -> Result<Self, AuditError> {
+        let path = folder::lock(folder);
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(AuditError::io(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(AuditError::Locked { path: folder.to_owned() }),
+            Err(TryLockError::Error(cause)) => Err(AuditError::io(&path)(cause)),
         }
-        Err(errno) => Err(AuditError::io(&path)(errno.into())),
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing the file, which follows, is all that is left to do where this fails.
+        let _ = self.0.unlock();
     }
 }

@@ -1,7 +1,6 @@
 //! Images: their sealed objects and their rows, kept together.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,9 +12,10 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use zeroize::Zeroizing;
 
 use crate::catalogue::{self, COLUMNS, NewRow, Row};
+use crate::folder::{self, FolderLock};
 use crate::key_wrapper::KeyWrapper;
 use crate::object_store::{ObjectId, ObjectStore};
-use crate::{LocalStore, StorageError, folder};
+use crate::{LocalStore, StorageError};
 
 /// First byte of a sealed summary; keeps the two kinds of record from standing in for one another.
 const SUMMARY: u8 = 1;
@@ -95,7 +95,7 @@ pub struct ImageStore<O = LocalStore> {
     catalogue: Mutex<Connection>,
     /// A deleted key may still stand in the write-ahead log, because another program was reading the catalogue.
     log_to_truncate: AtomicBool,
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl ImageStore<LocalStore> {
@@ -106,7 +106,7 @@ impl ImageStore<LocalStore> {
     /// [`StorageError::TooNew`], or what the operating system and SQLite say.
     pub fn open(path: &Path, keys: impl KeyWrapper) -> Result<Self, StorageError> {
         folder::make(path)?;
-        let lock = folder::lock(path)?;
+        let lock = FolderLock::take(path)?;
         Self::with_objects(path, lock, LocalStore::open(path)?, Box::new(keys))
     }
 }
@@ -114,7 +114,7 @@ impl ImageStore<LocalStore> {
 impl<O: ObjectStore> ImageStore<O> {
     fn with_objects(
         path: &Path,
-        lock: File,
+        lock: FolderLock,
         objects: O,
         keys: Box<dyn KeyWrapper>,
     ) -> Result<Self, StorageError> {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::StorageError;
 use crate::catalogue;
-use crate::folder;
+use crate::folder::FolderLock;
 use crate::key_wrapper::KeyWrapper;
 use crate::object_store::ObjectId;
 
@@ -38,7 +38,7 @@ pub fn rotate(path: &Path, old: &dyn KeyWrapper, new: &dyn KeyWrapper) -> Result
     if !path.join(catalogue::FILE).is_file() {
         return Err(StorageError::NotFound);
     }
-    let _lock = folder::lock(path)?;
+    let _lock = FolderLock::take(path)?;
     let mut catalogue = catalogue::open(&path.join(catalogue::FILE))?;
     let found = catalogue::found_key_id(&catalogue)?.ok_or(StorageError::NotFound)?;
     let rotated = if found == new.id() {

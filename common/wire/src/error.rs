@@ -74,6 +74,12 @@ pub enum WireError {
         /// The peer's sentence, cut to 256 printable characters.
         message: String,
     },
+    /// The session was over before anything of this transfer was sent: try again over another, as nothing of it is used up.
+    #[error("session was over before the transfer began: {cause}")]
+    SessionEnded {
+        /// What ended it.
+        cause: Box<WireError>,
+    },
     /// This session may open no more transfers; start another.
     #[error("session may open no more transfers ({limit}); start another")]
     SessionExpired {
@@ -127,6 +133,7 @@ impl WireError {
             Self::MessageTooLarge { .. } | Self::TransferTooLarge { .. } => Reason::TransferTooLarge,
             Self::Overloaded { .. } => Reason::Overloaded,
             Self::Peer { reason, .. } => *reason,
+            Self::SessionEnded { cause } => cause.reason(),
             Self::SessionExpired { .. } => Reason::SessionExpired,
             Self::TransferConflict => Reason::TransferConflict,
             Self::TransferInProgress => Reason::TransferInProgress,
@@ -143,7 +150,10 @@ impl WireError {
     /// Whether, and how, to try the whole transfer again.
     #[must_use]
     pub fn retry(&self) -> Retry {
-        self.reason().retry()
+        match self {
+            Self::SessionEnded { .. } => Retry::NewSession,
+            _ => self.reason().retry(),
+        }
     }
 
     /// The sentence that may travel: it depends on the reason alone.

@@ -68,7 +68,7 @@ pub use limits::{
 pub use outgoing::{Delivered, ExactFallback, Outgoing, Progress, Segmentation};
 pub use reason::{Reason, Retry};
 pub use sender::Uplink;
-pub use server::{Clock, SessionServer, SessionStream, system_clock, transfer_server};
+pub use server::{Clock, SessionServer, SessionStream, refuse_compression, system_clock, transfer_server};
 pub use sink::{Announced, Ending, Known, Outcome, Peer, Received, SinkError, TransferSink, Verdict};
 
 /// Id of a transfer: 16 random bytes, the same for every attempt.

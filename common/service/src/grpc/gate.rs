@@ -1,4 +1,4 @@
-//! The one tower layer before every route: metrics, admission, deadline, panics.
+//! The one tower layer before every route: metrics, compression, admission, deadline, panics.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
+use latentwire_wire::refuse_compression;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -15,7 +16,7 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::observed_body::{Call, ObservedBody};
-use crate::status::{RequestError, to_status};
+use crate::status::{Failure, RequestError, to_status};
 
 /// How many requests a process takes on at once, over all listeners and connections.
 ///
@@ -101,6 +102,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let call = Call::started(request.uri().path());
+        let encoding = request.headers().get("grpc-encoding").map(http::HeaderValue::as_bytes);
+        if let Err(compressed) = refuse_compression(encoding) {
+            return Box::pin(async move { Ok(refusal(call, compressed)) });
+        }
         let permit = match self.settings.admission.admit(call.service(), call.method()) {
             Ok(permit) => permit,
             Err(overloaded) => return Box::pin(async move { Ok(refusal(call, overloaded)) }),
@@ -130,7 +135,7 @@ fn observe(
     response.map(|body| Body::new(ObservedBody::new(body, call, permit, stop)))
 }
 
-fn refusal(mut call: Call, error: RequestError) -> Response<Body> {
+fn refusal(mut call: Call, error: impl Into<Failure>) -> Response<Body> {
     let status = to_status(&error.into());
     call.finish_with(&status);
     if status.code() == Code::Internal {

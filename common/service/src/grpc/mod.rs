@@ -3,6 +3,7 @@
 //! ```text
 //! TCP (nodelay) ─► TLS ─► preface in time ─► h2 (windows, keepalive) ─► Gate ─► CallersLayer ─► routes
 //!                                                                         │ metrics: started, handled, handling seconds
+//!                                                                         │ compressed: COMPRESSION_REFUSED
 //!                                                                         │ one global permit, held until the response body ends; none left: OVERLOADED
 //!                                                                         │   (a Session has its bounds in the session driver)
 //!                                                                         │ deadline on the response's head: DEADLINE

@@ -1,8 +1,8 @@
 //! The driver of one session at the sender: one task that owns the stream, the keys and the four slots.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tonic_types::StatusExt as _;
 
 use super::connect::{SessionIo, told};
+use super::over;
 use super::transfer::{Active, Due, Exact, Job, Scrambled};
 use crate::{MAX_SLOTS, SessionLimits, WireError};
 
@@ -28,6 +29,8 @@ pub(super) struct Driver {
     commands: mpsc::UnboundedReceiver<Command>,
     pub(super) limits: SessionLimits,
     pub(super) exhausted: Arc<AtomicBool>,
+    /// What broke the session, for those that come later.
+    broken: Arc<OnceLock<WireError>>,
     urgent: VecDeque<Job>,
     ordinary: VecDeque<Job>,
     pub(super) slots: [Option<Active>; MAX_SLOTS],
@@ -51,12 +54,14 @@ impl Driver {
         commands: mpsc::UnboundedReceiver<Command>,
         limits: SessionLimits,
         exhausted: Arc<AtomicBool>,
+        broken: Arc<OnceLock<WireError>>,
     ) -> Self {
         Self {
             io,
             commands,
             limits,
             exhausted,
+            broken,
             urgent: VecDeque::new(),
             ordinary: VecDeque::new(),
             slots: std::array::from_fn(|_| None),
@@ -74,6 +79,10 @@ impl Driver {
     /// Drives the session until the caller closes it, the receiver ends it, or it breaks.
     pub(super) async fn run(mut self) {
         let ended = self.drive().await;
+        if let Err(error) = &ended {
+            // Nobody else sets it.
+            let _ = self.broken.set(error.clone());
+        }
         self.commands.close();
         let started = match ended {
             Ok(()) => WireError::Unavailable { why: "the session ended before the receipt".into() },
@@ -90,7 +99,7 @@ impl Driver {
         for (_, job) in self.upgrading.drain() {
             job.fail(started.clone());
         }
-        let unstarted = WireError::SessionExpired { limit: "it is over" };
+        let unstarted = over(self.broken.get());
         for job in self.urgent.drain(..).chain(self.ordinary.drain(..)) {
             job.fail(unstarted.clone());
         }

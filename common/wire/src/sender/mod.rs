@@ -5,8 +5,8 @@ mod connect;
 mod driver;
 mod transfer;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use latentwire_sealing::{PublicKey, SecretKey};
@@ -26,6 +26,8 @@ pub struct Uplink {
     commands: mpsc::UnboundedSender<Command>,
     next_ticket: AtomicU64,
     exhausted: Arc<AtomicBool>,
+    /// What broke the session, once something has.
+    broken: Arc<OnceLock<WireError>>,
     driver: JoinHandle<()>,
     patience: Duration,
 }
@@ -49,10 +51,11 @@ impl Uplink {
         let stream = connect::connect(channel, identity, receiver, &limits.timeouts).await?;
         let (commands, orders) = mpsc::unbounded_channel();
         let exhausted = Arc::new(AtomicBool::new(false));
+        let broken = Arc::new(OnceLock::new());
         let patience = limits.timeouts.handshake;
-        let driver = Driver::new(stream, orders, limits, Arc::clone(&exhausted));
+        let driver = Driver::new(stream, orders, limits, Arc::clone(&exhausted), Arc::clone(&broken));
         let driver = tokio::spawn(driver.run());
-        Ok(Self { commands, next_ticket: AtomicU64::new(0), exhausted, driver, patience })
+        Ok(Self { commands, next_ticket: AtomicU64::new(0), exhausted, broken, driver, patience })
     }
 
     /// Delivers one image: returns when its receipt is in and verified, or the receiver proves that it has it already.
@@ -60,7 +63,8 @@ impl Uplink {
     /// Dropping the future gives the transfer up; what the receiver has stored by then stays stored.
     ///
     /// # Errors
-    /// [`WireError::TransferConflict`]: hold the transfer. [`WireError::SessionExpired`]: start a new session.
+    /// [`WireError::TransferConflict`]: hold the transfer. [`WireError::SessionExpired`], [`WireError::SessionEnded`]: start
+    /// a new session.
     /// [`WireError::Peer`] with the receiver's reason; [`WireError::ExactForm`] where the exact form was asked for and
     /// could not be made; otherwise what broke the session. [`WireError::retry`] says what to do.
     pub async fn deliver(
@@ -71,9 +75,9 @@ impl Uplink {
         let ticket = self.next_ticket.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
         let job = Job::new(ticket, outgoing, progress, reply).await?;
-        self.commands.send(Command::Deliver(Box::new(job))).map_err(|_| over())?;
+        self.commands.send(Command::Deliver(Box::new(job))).map_err(|_| self.over())?;
         let mut guard = Abandon { commands: &self.commands, ticket, armed: true };
-        let result = answer.await.unwrap_or_else(|_| Err(over()));
+        let result = answer.await.unwrap_or_else(|_| Err(self.over()));
         guard.armed = false;
         result
     }
@@ -93,10 +97,18 @@ impl Uplink {
             driver.abort();
         }
     }
+
+    fn over(&self) -> WireError {
+        over(self.broken.get())
+    }
 }
 
-fn over() -> WireError {
-    WireError::SessionExpired { limit: "it is over" }
+/// What a transfer hears that was not begun when the session ended.
+fn over(broken: Option<&WireError>) -> WireError {
+    match broken {
+        Some(cause) => WireError::SessionEnded { cause: Box::new(cause.clone()) },
+        None => WireError::SessionExpired { limit: "it is over" },
+    }
 }
 
 /// Tells the driver when the future of a delivery is dropped.
