@@ -25,7 +25,7 @@ field() {
 cd "$samples"
 rm -rf -- "${output:?}"/*
 mkdir -- "$output/received"
-latentwire send --sender http://sender:50051 --destination clinic-b --report "$output/results.jsonl" .
+latentwire send --sender https://sender:50051 --destination clinic-b --report "$output/results.jsonl" .
 
 arrived=0
 exact=0
@@ -36,7 +36,7 @@ while IFS= read -r line; do
     path=${path#./}
     folder=$output/received/$(dirname -- "$path")
     mkdir -p -- "$folder"
-    fetched=$(latentwire get --receiver http://receiver:50062 "$id" --output "$folder")
+    fetched=$(latentwire get --receiver https://receiver:50062 "$id" --output "$folder")
     name=$(basename -- "$path")
     if [ "$(field mode "$line")" = exact ]; then
         cmp -- "$path" "$fetched" || fail "$path was sent exact and came back changed"

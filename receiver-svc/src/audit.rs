@@ -1,18 +1,13 @@
 //! What the receiver writes into its audit log.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use latentwire_codec::imaging::Identity;
 use latentwire_proto::v1;
-use latentwire_service::audit::{Audit, Event, Identifiers, Party};
+use latentwire_service::audit::{Event, Identifiers, Party};
 pub use latentwire_service::audit::{Kind, Outcome};
-use latentwire_service::sealing::{CryptoError, TrustStore};
-use latentwire_service::status::RequestError;
+use latentwire_service::sealing::CryptoError;
 use latentwire_wire::{Announced, Ending, Peer, Reason, WireError};
-use time::OffsetDateTime;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::record::{Attributes, verdict_name};
 
@@ -105,54 +100,6 @@ pub fn access(
     let identity = identity.or(kept.as_ref());
     let derived = &attributes.derived_sop_instance_uid;
     (event, identifiers(identity, &image.study_group, derived, &[]))
-}
-
-/// Writes down every trust store that comes into force, and every key that it no longer admits.
-pub async fn watch_trust(
-    audit: Audit,
-    mut stores: watch::Receiver<Arc<TrustStore>>,
-    stop: CancellationToken,
-) {
-    let mut before = Arc::clone(&stores.borrow_and_update());
-    loop {
-        tokio::select! {
-            changed = stores.changed() => if changed.is_err() { return },
-            () = stop.cancelled() => return,
-        }
-        let now = Arc::clone(&stores.borrow_and_update());
-        for event in changes(&before, &now) {
-            if let Err(RequestError::AuditUnavailable) = audit.record(event, None).await {
-                tracing::error!("a change of the trust store could not be written to the audit log");
-            }
-        }
-        before = now;
-    }
-}
-
-fn changes(before: &TrustStore, now: &TrustStore) -> Vec<Event> {
-    let mut reloaded = Event::new(Kind::TrustReloaded, Outcome::Success);
-    reloaded.detail = Some(format!("{} keys before, {} now", before.entries().len(), now.entries().len()));
-    let mut events = vec![reloaded];
-    let moment = OffsetDateTime::now_utc();
-    for entry in before.entries() {
-        let still = now.entries().iter().find(|other| other.key == entry.key);
-        let what = match still {
-            None => "taken off the trust store",
-            Some(other) if other.revoked_at.is_some() && other.revoked_at != entry.revoked_at => "revoked",
-            Some(other)
-                if other.not_after.is_some_and(|end| end <= moment) && other.not_after != entry.not_after =>
-            {
-                "no longer valid"
-            }
-            Some(_) => continue,
-        };
-        let mut event = Event::new(Kind::KeyRevoked, Outcome::Success);
-        let key = Some(entry.key.fingerprint().to_string());
-        event.peer = Some(Party { name: Some(entry.name.clone()), key, address: None });
-        event.detail = Some(what.to_owned());
-        events.push(event);
-    }
-    events
 }
 
 fn party(peer: &Peer) -> Party {

@@ -42,6 +42,7 @@ use latentwire_service::research::Research;
 use latentwire_service::sealing::Role;
 use latentwire_service::tls::{Listener, ServerTls};
 use latentwire_service::trust::Trust;
+use latentwire_service::trust_changes;
 use latentwire_wire::{SessionServer, system_clock, transfer_server};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -146,9 +147,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let stop = CancellationToken::new();
     let admin = AdminServer::new(ports.admin, readiness.clone())?
         .looking_up(measures::look(&archive, &decoder, &sessions))
-        .looking_up(measures::look_at_peers(trust.clone()));
+        .looking_up(trust.clone().measured());
     tokio::spawn(admin.serve(stop.clone()));
-    tokio::spawn(audit::watch_trust(audit.clone(), trust.subscribe(), stop.clone()));
+    tokio::spawn(trust_changes::write_down_changes(audit.clone(), trust.subscribe(), stop.clone()));
     tokio::spawn(trust.watch(stop.clone()));
     if let Some(tls) = tls {
         tokio::spawn(tls.watch(stop.clone()));

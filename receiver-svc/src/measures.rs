@@ -5,7 +5,6 @@ use std::sync::Arc;
 use latentwire_codec::Mode;
 use latentwire_service::admin::MetricsError;
 use latentwire_service::measures::{self, Owner};
-use latentwire_service::trust::Trust;
 use latentwire_wire::{Reason, ReceiverLimits, SessionServer, Verdict};
 
 use crate::archive::Archive;
@@ -56,11 +55,6 @@ pub fn look(
             metrics::gauge!("latentwire_buffered_bytes").set(gauge(sessions.buffered_bytes()));
         }
     }
-}
-
-/// Looks at the trust store in force.
-pub fn look_at_peers(trust: Trust) -> impl Fn() + Send + Sync {
-    move || measures::peers(&trust.current(), measures::unix_seconds())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge needs no 53rd bit")]

@@ -53,6 +53,11 @@ pub struct Config {
         help_heading = "Identity"
     )]
     pub key_source: KeySource,
+    /// Trust store of the receivers' keys (role receiver): a key that it does not list, or whose entry has ended or is
+    /// revoked, gets no image, and its open session ends. Read again within two seconds of a change. Without it, a key counts
+    /// as long as a destination pins it.
+    #[arg(long, env = "LATENTWIRE_TRUST", value_name = "FILE", help_heading = "Identity")]
+    pub trust: Option<PathBuf>,
     /// Load no decoders (the papers' split): no image is measured, no floor holds, and every image says so.
     #[arg(long, env = "LATENTWIRE_WITHHOLD_DECODER", help_heading = "Models")]
     pub withhold_decoder: bool,

@@ -13,10 +13,11 @@ use latentwire_proto::{
     v1::{ImageSummary, Transfer, TransferStatus},
 };
 use latentwire_service::audit::Audit;
-use latentwire_service::sealing::Form;
+use latentwire_service::sealing::{Form, TrustStore};
 use latentwire_service::status::{Failure, RequestError, reason, reason_of, to_status};
 use latentwire_wire::{Delivered, Progress, Retry};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use crate::{
@@ -164,6 +165,15 @@ impl Engine {
     /// Ends the sessions.
     pub async fn close(&self) {
         self.uplinks.close().await;
+    }
+
+    /// Ends the sessions with receivers whose keys the trust store admits no more, until `stop`.
+    pub async fn keep_to(
+        self: Arc<Self>,
+        changes: watch::Receiver<Arc<TrustStore>>,
+        stop: CancellationToken,
+    ) {
+        self.uplinks.keep_to(changes, stop).await;
     }
 
     /// The audit log.
@@ -448,7 +458,7 @@ mod tests {
         let destinations = Destinations::default();
         let mut rng = getrandom::rand_core::UnwrapErr(getrandom::SysRng);
         let identity = SecretKey::generate(Role::Sender, &mut rng);
-        let uplinks = Uplinks::new(identity, &destinations, SessionLimits::default());
+        let uplinks = Uplinks::new(identity, &destinations, SessionLimits::default(), None);
         let engine = Engine::new(destinations, uplinks, TransferLog::new(1), Audit::none(), 1);
         for _ in 0..3 {
             let failure = engine.blocking(|| panic!("a fault in a codec")).await.expect_err("it panicked");

@@ -44,6 +44,8 @@ use latentwire_service::{
     keys::load_secret_key,
     listen,
     tls::{Listener, ServerTls},
+    trust::Trust,
+    trust_changes,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -98,6 +100,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     }
     measures::started(config.limits.max_concurrent, config.models.pool, &destinations)?;
     let codec_config = config.codec()?;
+    let trust = config.trust.as_deref().map(Trust::load).transpose()?;
     let tls = ServerTls::load(&config.tls)?;
     let callers = listen::callers("--listen", config.listen, &config.callers)?;
     let send_listener = listen::bind("--listen", config.listen, &config.network, tls.as_ref()).await?;
@@ -107,7 +110,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let drain = Drain::new();
     let (readiness, health) = Readiness::new(SERVICES).await;
     let audit = Audit::open(&config.audit, None, identity.public_key()).await?;
-    let uplinks = Uplinks::new(identity, &destinations, config.session.limits());
+    let uplinks = Uplinks::new(identity, &destinations, config.session.limits(), trust.clone());
+    uplinks.say_who_is_not_trusted(&destinations);
     let log = TransferLog::new(config.transfer_log as usize);
     let engine = Arc::new(Engine::new(destinations, uplinks, log, audit, usize::from(config.models.pool)));
     let limits =
@@ -121,11 +125,20 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         add_reflection(&mut routes, FILE_DESCRIPTOR_SET, SERVICES)?;
     }
     let admin = AdminServer::new(admin_listener, readiness.clone())?;
-    let admin = admin.looking_up(measures::look(Arc::downgrade(&engine)));
+    let mut admin = admin.looking_up(measures::look(Arc::downgrade(&engine)));
+    if let Some(trust) = trust.clone() {
+        admin = admin.looking_up(trust.measured());
+    }
     let stop = CancellationToken::new();
     tokio::spawn(admin.serve(stop.clone()));
     if let Some(tls) = tls {
         tokio::spawn(tls.watch(stop.clone()));
+    }
+    if let Some(trust) = trust {
+        tokio::spawn(Arc::clone(&engine).keep_to(trust.subscribe(), stop.clone()));
+        let audit = engine.audit().clone();
+        tokio::spawn(trust_changes::write_down_changes(audit, trust.subscribe(), stop.clone()));
+        tokio::spawn(trust.watch(stop.clone()));
     }
     if let Some(callers) = callers.clone() {
         tokio::spawn(callers.watch(stop.clone()));

@@ -3,15 +3,19 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
-use latentwire_service::sealing::{PublicKey, SecretKey};
+use latentwire_service::sealing::{CryptoError, PublicKey, Role, SecretKey, TrustStore};
 use latentwire_service::{
     dial::{Dial, explain},
     status::{Failure, RequestError},
+    trust::Trust,
 };
 use latentwire_wire::{Reason, SessionLimits, Uplink, WireError};
-use tokio::sync::Mutex;
+use time::OffsetDateTime;
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 use crate::{
@@ -19,11 +23,16 @@ use crate::{
     measures,
 };
 
+/// How soon a key whose time is over is found in an open session.
+const TRUST_CHECK: Duration = Duration::from_secs(1);
+
 /// The sessions to the configured destinations.
 pub struct Uplinks {
     identity: SecretKey,
     limits: SessionLimits,
     by_name: BTreeMap<String, Lane>,
+    /// Which receivers' keys count; all that are pinned, where there is none.
+    trust: Option<Trust>,
 }
 
 /// The session to one destination: none yet, or the one that new transfers take.
@@ -40,9 +49,48 @@ struct Lane {
 impl Uplinks {
     /// No session yet.
     #[must_use]
-    pub fn new(identity: SecretKey, destinations: &Destinations, limits: SessionLimits) -> Self {
+    pub fn new(
+        identity: SecretKey,
+        destinations: &Destinations,
+        limits: SessionLimits,
+        trust: Option<Trust>,
+    ) -> Self {
         let lanes = destinations.iter().map(|destination| (destination.name.clone(), Lane::default()));
-        Self { identity, limits, by_name: lanes.collect() }
+        Self { identity, limits, by_name: lanes.collect(), trust }
+    }
+
+    /// Logs each pinned key that the trust store does not admit now: nothing will go there.
+    pub fn say_who_is_not_trusted(&self, destinations: &Destinations) {
+        for destination in destinations.iter() {
+            for cause in destination.public_keys.iter().filter_map(|key| self.admits(key).err()) {
+                tracing::warn!(destination = destination.name, %cause, "a pinned key is not trusted");
+            }
+        }
+    }
+
+    /// Whether a receiver's key counts now.
+    fn admits(&self, key: &PublicKey) -> Result<(), CryptoError> {
+        let Some(trust) = &self.trust else { return Ok(()) };
+        trust.current().check(key, Role::Receiver, OffsetDateTime::now_utc()).map(drop)
+    }
+
+    /// Ends the sessions whose receivers' keys are trusted no more: when the store changes, and when a key's time is over.
+    pub async fn keep_to(&self, mut changes: watch::Receiver<Arc<TrustStore>>, stop: CancellationToken) {
+        loop {
+            for (name, lane) in &self.by_name {
+                let Some(key) = lane.agreed() else { continue };
+                if let (Err(cause), Some(uplink)) = (self.admits(&key), lane.live()) {
+                    tracing::warn!(destination = name, %cause, "the session ends: its receiver is trusted no more");
+                    uplink.end(cause.into());
+                    lane.set(None);
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = changes.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(TRUST_CHECK) => {}
+            }
+        }
     }
 
     /// The session to take, made if there is none; callers that come meanwhile wait for the same one.
@@ -54,11 +102,11 @@ impl Uplinks {
             .by_name
             .get(&destination.name)
             .ok_or_else(|| RequestError::DestinationUnknown { name: destination.name.clone() })?;
-        if let Some(uplink) = lane.live() {
+        if let Some(uplink) = self.trusted(lane) {
             return Ok(uplink);
         }
         let _connecting = lane.connecting.lock().await;
-        if let Some(uplink) = lane.live() {
+        if let Some(uplink) = self.trusted(lane) {
             return Ok(uplink);
         }
         let connected = self.connect(destination).await;
@@ -68,6 +116,11 @@ impl Uplinks {
         *lane.agreed.write().unwrap_or_else(PoisonError::into_inner) = Some(key);
         lane.set(Some(Arc::clone(&uplink)));
         Ok(uplink)
+    }
+
+    /// The live session, where its receiver is still trusted.
+    fn trusted(&self, lane: &Lane) -> Option<Arc<Uplink>> {
+        lane.live().filter(|_| lane.agreed().is_none_or(|key| self.admits(&key).is_ok()))
     }
 
     /// Lets new transfers take a fresh session instead of this one.
@@ -86,8 +139,7 @@ impl Uplinks {
 
     /// The receiver's key in the last session that was agreed, if there was one.
     pub fn key_of(&self, destination: &Destination) -> Option<PublicKey> {
-        let lane = self.by_name.get(&destination.name)?;
-        *lane.agreed.read().unwrap_or_else(PoisonError::into_inner)
+        self.by_name.get(&destination.name)?.agreed()
     }
 
     /// Ends every session in which no transfer is under way.
@@ -125,7 +177,7 @@ impl Uplinks {
 
     /// Agrees on keys with the first pinned identity that the receiver has; says which.
     ///
-    /// A receiver that has none of the identity asked for answers HANDSHAKE_FAILED, and learns from the first message
+    /// A key that the trust store does not admit is not tried. A receiver that has none of the identity asked for answers HANDSHAKE_FAILED, and learns from the first message
     /// nothing that it could not learn from the second. Any other failure is the receiver's own word, and ends the search.
     async fn agree(
         &self,
@@ -134,6 +186,11 @@ impl Uplinks {
     ) -> Result<(Uplink, PublicKey), WireError> {
         let mut refused = WireError::Internal("a destination without a pinned key");
         for key in &destination.public_keys {
+            if let Err(cause) = self.admits(key) {
+                tracing::warn!(destination = destination.name, %cause, "a pinned key is not trusted");
+                refused = cause.into();
+                continue;
+            }
             match Uplink::connect(channel.clone(), &self.identity, key, self.limits.clone()).await {
                 Ok(uplink) => return Ok((uplink, *key)),
                 Err(error) if error.reason() == Reason::HandshakeFailed => refused = error,
@@ -148,6 +205,10 @@ impl Lane {
     fn live(&self) -> Option<Arc<Uplink>> {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
         live.clone().filter(|uplink| uplink.is_open())
+    }
+
+    fn agreed(&self) -> Option<PublicKey> {
+        *self.agreed.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, uplink: Option<Arc<Uplink>>) {

@@ -8,7 +8,9 @@ use std::{
     thread,
 };
 
-use latentwire_tests::{Workplace, binaries::repository, process::free_address};
+use latentwire_tests::{
+    Run, Workplace, binaries::repository, process::free_address, run::Begun, secured::Certificates,
+};
 
 use crate::docker::{TAG, compose, docker, inspect, lines, text, try_docker, wait_for};
 
@@ -43,6 +45,7 @@ impl Project {
             if output.status.success() {
                 project.wait_healthy("sender");
                 project.wait_healthy("receiver");
+                project.copy_out("keys", "/keys/client", &project.workplace.path("client"));
                 return project;
             }
             let said = text(&output);
@@ -91,6 +94,28 @@ impl Project {
         command.args(["-f", "docker-compose.yml", "-f", "tests/compose/quick.yml"]).args(arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value.as_str())));
         command.current_dir(repository()).stdin(Stdio::null()).output().expect("compose can be started")
+    }
+
+    /// `latentwire COMMAND FLAG URL …`, called as the PACS of the demo: by TLS, with its certificate.
+    pub fn begin(&self, command: &[&str], rest: &[&str]) -> Begun {
+        let mut arguments: Vec<String> = command.iter().chain(rest).map(ToString::to_string).collect();
+        arguments.extend(Certificates::of(self.workplace.path("client")).calling("tls"));
+        Run::begin(arguments)
+    }
+
+    /// The same, until its end.
+    pub fn run(&self, command: &[&str], rest: &[&str]) -> Run {
+        self.begin(command, rest).end()
+    }
+
+    /// The https address of SendService.
+    pub fn send_url(&self) -> String {
+        format!("https://{}", self.send)
+    }
+
+    /// The https address of ImageService.
+    pub fn image_url(&self) -> String {
+        format!("https://{}", self.images)
     }
 
     /// The id of a service's container, running or not.

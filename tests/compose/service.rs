@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use latentwire_tests::{binaries, outcome, pictures};
+use latentwire_tests::{Run, binaries, outcome, pictures};
 use serde_json::Value;
 
 use crate::{
@@ -25,7 +25,7 @@ fn the_demo_delivers_every_sample_and_a_second_run_keeps_the_keys() {
     let project = Project::up();
     let keys = |project: &Project| {
         ["sender", "receiver"].map(|service| {
-            project.says(service, &["sh", "-c", "cd /etc/latentwire && sha256sum *.key *.pub *.toml"])
+            project.says(service, &["sh", "-c", "cd /etc/latentwire && sha256sum *.key *.pub *.toml *.crt"])
         })
     };
     let before = keys(&project);
@@ -59,6 +59,34 @@ fn exact_images_cross_the_network_byte_for_byte_and_latents_with_true_figures() 
     let latent = study.send(&project, &["--below-floor", "send-marked"]).end().expect_success().objects();
     assert!(latent.iter().all(|object| object["mode"] == "latent"), "{latent:?}");
     study::check_received(&project, &[exact, latent].concat());
+}
+
+#[test]
+#[ignore = "needs a Docker engine and the images; scripts/test.sh runs it where there is one"]
+fn nobody_calls_in_clear_or_without_a_certificate_of_the_list() {
+    let project = Project::up();
+    let (send, images) = (project.send_url(), project.image_url());
+    let list = |url: &str| project.run(&["list", "--json", "--receiver", url], &[]);
+    let _listed = list(&images).expect_success();
+    // In clear, and without a certificate.
+    assert_eq!(list(&images.replace("https://", "http://")).exit, 3);
+    let ca = project.workplace.path("client/ca.crt").to_string_lossy().into_owned();
+    let bare = Run::latentwire(["list", "--receiver", &images, "--ca", &ca]);
+    assert_eq!(bare.exit, 3, "{}", bare.err);
+    // The receiver's own certificate is of the same CA, and no caller's.
+    let own = |flag: &str, file: &str| [flag.to_owned(), format!("/etc/latentwire/{file}")];
+    let arguments = [
+        own("--ca", "ca.crt"),
+        own("--client-certificate", "tls.crt"),
+        own("--client-key", "tls.key"),
+        ["--sender".to_owned(), "https://sender:50051".to_owned()],
+    ]
+    .concat();
+    let command: Vec<&str> =
+        ["latentwire", "models"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    let refused = project.exec("receiver", &command);
+    assert!(text(&refused).contains("CALLER_UNKNOWN"), "{}", text(&refused));
+    let _models = project.run(&["models", "--json", "--sender", &send], &[]).expect_success();
 }
 
 #[test]

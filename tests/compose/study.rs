@@ -8,10 +8,8 @@ use std::{
 };
 
 use latentwire_codec::imaging;
-use latentwire_proto::v1::{ListTransfersRequest, TransferStatus, send_service_client::SendServiceClient};
-use latentwire_tests::{Run, binaries, client, outcome, pictures, run::Begun};
+use latentwire_tests::{binaries, outcome, pictures, run::Begun};
 use serde_json::Value;
-use tonic::transport::Endpoint;
 
 use crate::{docker::wait_for, project::Project};
 
@@ -39,27 +37,23 @@ impl Study {
 
     /// Begins to send it through the sender's container.
     pub fn send(&self, project: &Project, extra: &[&str]) -> Begun {
-        let sender = format!("http://{}", project.send);
-        let mut arguments = vec!["send", "--json", "--sender", &sender, "--study-group", &self.name];
-        arguments.extend(extra);
+        let sender = project.send_url();
         let files: Vec<_> = self.files.iter().map(|file| file.to_string_lossy().into_owned()).collect();
-        arguments.extend(files.iter().map(String::as_str));
-        Run::begin(arguments)
+        let rest: Vec<_> = extra.iter().copied().chain(files.iter().map(String::as_str)).collect();
+        project.begin(&["send", "--json", "--sender", &sender, "--study-group", &self.name], &rest)
     }
 
     /// How far it is; none where the sender does not answer.
     fn progress(&self, project: &Project) -> Option<Progress> {
-        let request = ListTransfersRequest { page_size: 1000, ..ListTransfersRequest::default() };
-        let endpoint =
-            Endpoint::from_shared(format!("http://{}", project.send)).expect("an address is a URL");
-        let transfers = client::block_on(async {
-            let mut client = SendServiceClient::new(endpoint.connect().await.ok()?);
-            Some(client.list_transfers(request).await.ok()?.into_inner().transfers)
-        })?;
-        let ours = transfers.iter().filter(|transfer| transfer.study_group == self.name);
-        let count = |status| ours.clone().filter(|transfer| transfer.status() == status).count();
-        let (delivered, failed) = (count(TransferStatus::Delivered), count(TransferStatus::Rejected));
-        Some(Progress { delivered, failed, unreachable: false })
+        let sender = project.send_url();
+        let list = ["list", "transfers", "--json", "--sender", &sender, "--study-group", &self.name];
+        let listed = project.run(&list, &[]);
+        if listed.exit != 0 {
+            return None;
+        }
+        let transfers = listed.objects();
+        let count = |status| transfers.iter().filter(|transfer| transfer["status"] == status).count();
+        Some(Progress { delivered: count("delivered"), failed: count("rejected"), unreachable: false })
     }
 }
 
@@ -128,12 +122,12 @@ pub fn reasons(objects: &[Value]) -> BTreeMap<String, usize> {
 
 /// Sends every image again under the id that it had, delivered or not; then each is there once, as it was sent.
 pub fn delivered_in_the_end(project: &Project, objects: &[Value]) {
-    let sender = format!("http://{}", project.send);
+    let sender = project.send_url();
     let again: Vec<Value> = objects
         .iter()
         .map(|object| {
             let (id, path) = (text(&object["transfer_id"]), text(&object["path"]));
-            let run = Run::latentwire(["send", "--json", "--sender", &sender, "--transfer-id", &id, &path]);
+            let run = project.run(&["send", "--json", "--sender", &sender, "--transfer-id", &id, &path], &[]);
             let sent = run.expect_success().object();
             assert_eq!(sent["transfer_id"], object["transfer_id"]);
             sent
@@ -145,17 +139,17 @@ pub fn delivered_in_the_end(project: &Project, objects: &[Value]) {
 /// Each image is at the receiver once, and what comes back is what was sent: byte for byte where exact, and with the very
 /// figures that the sender stated where not.
 pub fn check_received(project: &Project, objects: &[Value]) {
-    let listed = client::list_images(project.images);
+    let receiver = project.image_url();
+    let listed = project.run(&["list", "--json", "--receiver", &receiver], &[]).expect_success().objects();
     for object in objects {
         outcome::check_delivered(object);
         let id = text(&object["transfer_id"]);
-        let known = listed.iter().filter(|image| hex::encode(&image.transfer_id) == id).count();
+        let known = listed.iter().filter(|image| image["transfer_id"] == *id).count();
         assert_eq!(known, 1, "{id} stands {known} times at the receiver");
         let target = project.workplace.path(&format!("received-{id}"));
-        let receiver = format!("http://{}", project.images);
         let output = target.to_string_lossy().into_owned();
-        let run = Run::latentwire(["get", "--json", "--receiver", &receiver, &id, "--output", &output]);
-        let _got = run.expect_success();
+        let get = ["get", "--json", "--receiver", &receiver, &id, "--output", &output];
+        let _got = project.run(&get, &[]).expect_success();
         check_picture(object, Path::new(&text(&object["path"])), &target);
     }
 }

@@ -296,6 +296,45 @@ fn a_certificate_names_its_caller_and_a_wrong_token_is_not_made_good_by_it() {
 }
 
 #[test]
+fn the_audit_logs_name_who_sent_fetched_and_deleted() {
+    let mut site = Site::open();
+    let token = |name: &str| site.workplace.path(&format!("{name}.token")).to_string_lossy().into_owned();
+    let send_url = format!("http://{}", site.sender.address);
+    let image_url = format!("http://{}", site.receiver.images);
+    let picture = binaries::sample(PICTURE);
+    let send = ["send", "--json", "--mode", "exact", "--sender", &send_url, "--token-file", &token("send")];
+    let sent = Run::latentwire(send.into_iter().chain([&*picture.to_string_lossy()]));
+    let sent = sent.expect_success().object();
+    let id = sent["transfer_id"].as_str().expect("an id");
+    let output = site.workplace.path("got.jpg").to_string_lossy().into_owned();
+    let get = ["get", "--receiver", &image_url, id, "-o", &output, "--token-file", &token("fetch")];
+    let _got = Run::latentwire(get).expect_success();
+    let image = hex::decode(sent["image_id"].as_str().expect("an id")).expect("hexadecimal");
+    let bearer = format!("Bearer {}", site.tokens["delete"]);
+    block_on(async {
+        let request = DeleteImageRequest { image_id: image.into() };
+        let mut images = ImageServiceClient::new(channel(site.receiver.images).await);
+        images.delete_image(with(request, &bearer)).await.expect("deleted");
+    });
+    let at_sender = Sender::audit_at(&site.workplace, site.sender.address);
+    let at_receiver = site.receiver.data.join("audit");
+    site.sender.service.terminate();
+    site.receiver.service.terminate();
+    let callers = |folder: PathBuf| -> Vec<(String, String)> {
+        let exported = Run::latentwire(["audit".as_ref(), "export".as_ref(), folder.as_os_str()]);
+        let records = exported.expect_success().objects();
+        let named = records.iter().filter_map(|record| {
+            let caller = record["caller"]["name"].as_str()?;
+            Some((record["kind"].as_str()?.to_owned(), caller.to_owned()))
+        });
+        named.collect()
+    };
+    let pair = |kind: &str, caller: &str| (kind.to_owned(), caller.to_owned());
+    assert_eq!(callers(at_sender), [pair("transfer", "send")]);
+    assert_eq!(callers(at_receiver), [pair("image_fetched", "fetch"), pair("image_deleted", "delete")]);
+}
+
+#[test]
 fn the_command_line_shows_a_token_and_never_in_clear() {
     let site = Site::open();
     let token = |name: &str| site.workplace.path(&format!("{name}.token")).to_string_lossy().into_owned();

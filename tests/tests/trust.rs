@@ -59,6 +59,57 @@ fn an_expired_key_is_refused() {
     assert!(["PEER_NOT_ALLOWED", "HANDSHAKE_FAILED"].contains(&reason.as_str()), "{refused}");
 }
 
+#[test]
+fn a_sender_sends_to_no_receiver_whose_key_has_ended_or_is_revoked() {
+    let workplace = latentwire_tests::Workplace::new();
+    let store = workplace.path("receivers.toml").to_string_lossy().into_owned();
+    let key = workplace.path("receiver.key.pub").to_string_lossy().into_owned();
+    let trust = |arguments: &[&str]| {
+        let _shown = latentwire_tests::Run::latentwire([&["trust"], arguments].concat()).expect_success();
+    };
+    trust(&["add", &store, "--name", "clinic-b", "--key", &key]);
+    let receiver = latentwire_tests::Receiver::start(&workplace, &[]);
+    let sender = latentwire_tests::Sender::start(&workplace, receiver.transfer, &["--trust", &store]);
+    let link = Link { sender, receiver, workplace };
+    outcome::check_delivered(&send(&link));
+    // Its time runs out on the open session.
+    let ends = time::OffsetDateTime::now_utc().unix_timestamp() + 3;
+    let ends = time::OffsetDateTime::from_unix_timestamp(ends).expect("a moment");
+    let ends = ends.format(&time::format_description::well_known::Rfc3339).expect("a moment");
+    let entry = std::fs::read_to_string(&store).expect("the store");
+    let _store = link.workplace.write("receivers.toml", format!("{entry}not_after = {ends}\n").as_bytes());
+    link.sender.service.signal_reload();
+    said(&link, "the session ends: its receiver is trusted no more", 1);
+    let refused = send(&link);
+    assert_eq!(outcome::check_rejected(&refused), "PEER_NOT_ALLOWED");
+    assert!(link.sender.service.log().contains("expired"), "{}", link.sender.service.log());
+    assert!(!link.sender.service.log().contains("trust store unchanged"), "{}", link.sender.service.log());
+    // A longer validity is read while it runs.
+    trust(&["remove", &store, "--name", "clinic-b"]);
+    trust(&["add", &store, "--name", "clinic-b", "--key", &key]);
+    outcome::check_delivered(&until(&link, "delivered"));
+    // Revoked: the session is over as soon as that is read.
+    trust(&["revoke", &store, "--name", "clinic-b"]);
+    link.sender.service.signal_reload();
+    said(&link, "the session ends: its receiver is trusted no more", 2);
+    assert_eq!(outcome::check_rejected(&send(&link)), "PEER_NOT_ALLOWED");
+    // What the sender refuses reaches no receiver: it holds the two that were delivered, which are one.
+    assert_eq!(link.receiver.list().expect_success().objects().len(), 2);
+    let folder = latentwire_tests::Sender::audit_at(&link.workplace, link.sender.address);
+    let arguments = ["audit".as_ref(), "export".as_ref(), folder.as_os_str()];
+    let records = latentwire_tests::Run::latentwire(arguments).expect_success().objects();
+    assert!(records.iter().any(|record| record["kind"] == "key_revoked"), "{records:?}");
+}
+
+/// Waits until the sender has said this so often.
+fn said(link: &Link, what: &str, times: usize) {
+    let begun = Instant::now();
+    while link.sender.service.log().matches(what).count() < times {
+        assert!(begun.elapsed() < NOTICED, "{what:?} was not said: {}", link.sender.service.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// Sends until the image ends this way.
 fn until(link: &Link, status: &str) -> Value {
     let begun = Instant::now();

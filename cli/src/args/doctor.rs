@@ -38,7 +38,7 @@ pub struct DoctorArgs {
     /// How the key file is kept.
     #[arg(long, env = "LATENTWIRE_KEY_SOURCE", value_name = "SOURCE", value_enum, default_value_t)]
     pub key_source: KeySource,
-    /// Trust store of receiver-svc.
+    /// Trust store of the service.
     #[arg(long, env = "LATENTWIRE_TRUST", value_name = "FILE")]
     pub trust: Option<PathBuf>,
     /// Data folder of receiver-svc.

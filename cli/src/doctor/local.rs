@@ -15,7 +15,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Finding, storage_key};
 use crate::{
-    args::DoctorArgs,
+    args::{DoctorArgs, RoleArg},
     keys::{secret_key, staged_file, with_suffix},
     models::{Found, find},
     trust::shown,
@@ -247,12 +247,14 @@ pub fn trust(args: &DoctorArgs) -> Vec<Finding> {
         let advice = format!("latentwire trust add '{}' --name PEER --key PEER.pub", file.display());
         return vec![Finding::fail("trust", format!("{} pins no peer", file.display()), advice)];
     }
-    names.into_iter().map(|name| peer(name, store.named(name), file, now)).collect()
+    let role = if args.role == Some(RoleArg::Sender) { Role::Receiver } else { Role::Sender };
+    names.into_iter().map(|name| peer(name, store.named(name), role, file, now)).collect()
 }
 
 fn peer<'a>(
     name: &str,
     entries: impl Iterator<Item = &'a TrustEntry>,
+    role: Role,
     file: &Path,
     now: OffsetDateTime,
 ) -> Finding {
@@ -260,9 +262,11 @@ fn peer<'a>(
     let live: Vec<_> = entries.iter().filter(|entry| entry.standing(now) == Standing::Live).collect();
     let ends = |entry: &&&TrustEntry| [entry.not_after, entry.revoked_at].into_iter().flatten().min();
     let renew = format!("latentwire trust add '{}' --name {name} --key NEW.pub", file.display());
-    if entries.iter().any(|entry| entry.key.role() != Role::Sender) {
-        let advice = "a receiver pins senders; a sender pins receivers by --destination";
-        return Finding::warn("trust", format!("{name}: its key is a receiver's and admits nobody"), advice);
+    if let Some(entry) = entries.iter().find(|entry| entry.key.role() != role) {
+        let advice =
+            "a receiver's trust store pins senders, a sender's pins receivers: say whose it is with --role";
+        let message = format!("{name}: its key is a {}'s and admits nobody", entry.key.role());
+        return Finding::warn("trust", message, advice);
     }
     if live.is_empty() {
         let coming = entries.iter().filter(|entry| entry.standing(now) == Standing::NotYetValid);
@@ -276,11 +280,7 @@ fn peer<'a>(
         } else {
             ("expired", format!("get its next key and pin it: {renew}"))
         };
-        return Finding::warn(
-            "trust",
-            format!("{name}: every key is {state}, its images are refused"),
-            advice,
-        );
+        return Finding::warn("trust", format!("{name}: every key is {state}, so no image passes"), advice);
     }
     match live
         .iter()

@@ -37,5 +37,6 @@ pub mod storage_key;
 pub mod telemetry;
 pub mod tls;
 pub mod trust;
+pub mod trust_changes;
 
 pub use latentwire_sealing as sealing;

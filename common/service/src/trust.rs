@@ -114,6 +114,11 @@ impl Trust {
         Ok(())
     }
 
+    /// Puts the peers in force into the metrics, at every scrape.
+    pub fn measured(self) -> impl Fn() + Send + Sync {
+        move || measures::peers(&self.current(), measures::unix_seconds())
+    }
+
     /// Watches the file until `stop`, as [`reload::watch`] does. A file that cannot be read is logged and changes nothing.
     pub async fn watch(self, stop: CancellationToken) {
         let files = vec![self.path.clone()];

@@ -206,7 +206,7 @@ impl Reason {
                 "PEER_NOT_ALLOWED",
                 Code::PermissionDenied,
                 Never,
-                "the receiver's trust store does not allow this; ask its operator",
+                "a trust store does not allow this; the receiver's operator, or the sender's for the receiver's key, can say why",
             ),
             Self::PeerUnavailable => {
                 ("PEER_UNAVAILABLE", Code::Unavailable, Backoff, "the peer is away or draining; try again")

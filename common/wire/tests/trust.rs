@@ -105,6 +105,30 @@ async fn revocation_ends_a_live_session_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_ends_its_session_leaves_nothing_behind() {
+    let site = Site::new().await;
+    let uplink = site.connect().await.expect("a session");
+    let (progress, mut watched) = tokio::sync::watch::channel(Default::default());
+    let delivery = uplink.deliver(latent(1, 256 << 20), Some(progress));
+    tokio::pin!(delivery);
+    tokio::select! {
+        done = &mut delivery => panic!("256 MiB were faster than their first segment: {done:?}"),
+        seen = watched.wait_for(|progress| progress.bytes_sent > 0) => drop(seen.expect("progress")),
+    }
+    let why = WireError::Peer { reason: Reason::PeerNotAllowed, message: "revoked here".into() };
+    uplink.end(why.clone());
+    assert_eq!(delivery.await.expect_err("ended"), why);
+    assert!(!uplink.is_open());
+    // Whoever comes later hears the same, and may try another session.
+    let late = uplink.deliver(latent(2, 10), None).await.expect_err("over");
+    assert_eq!(late, WireError::SessionEnded { cause: Box::new(why) });
+    assert_eq!((late.reason(), late.retry()), (Reason::PeerNotAllowed, latentwire_wire::Retry::NewSession));
+    support::eventually("the session is gone", || site.sessions.open_sessions() == 0).await;
+    assert_eq!(site.sink.len(), 0);
+    assert_eq!(site.sink.held_admissions(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_revocation_in_the_future_ends_a_silent_session_in_time() {
     let seconds = Arc::new(AtomicI64::new(NOW));
     let limits = ReceiverLimits { trust_check: Duration::from_millis(20), ..ReceiverLimits::default() };

@@ -22,6 +22,8 @@ pub(super) enum Command {
     Deliver(Box<Job>),
     /// The caller of this ticket has left.
     Abandon(u64),
+    /// The session must end now, for this reason.
+    End(WireError),
 }
 
 pub(super) struct Driver {
@@ -135,6 +137,7 @@ impl Driver {
                 command = self.commands.recv() => match command {
                     Some(Command::Deliver(job)) => self.enqueue(*job),
                     Some(Command::Abandon(ticket)) => self.abandon(ticket),
+                    Some(Command::End(why)) => return Err(why),
                     None => return Ok(()),
                 },
                 Some(upgraded) = self.upgrades.join_next() => {

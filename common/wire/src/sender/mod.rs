@@ -88,6 +88,12 @@ impl Uplink {
         !self.commands.is_closed() && !self.exhausted.load(Ordering::Relaxed)
     }
 
+    /// Ends the session at once, as for a receiver whose key is trusted no more: every transfer in it fails with this reason.
+    pub fn end(&self, why: WireError) {
+        // Fails only where the session is over.
+        let _ = self.commands.send(Command::End(why));
+    }
+
     /// Ends the session in order; transfers that are still open fail.
     pub async fn close(self) {
         let Self { commands, mut driver, patience, .. } = self;
