@@ -309,12 +309,13 @@ fn the_audit_logs_name_who_sent_fetched_and_deleted() {
     let output = site.workplace.path("got.jpg").to_string_lossy().into_owned();
     let get = ["get", "--receiver", &image_url, id, "-o", &output, "--token-file", &token("fetch")];
     let _got = Run::latentwire(get).expect_success();
-    let image = hex::decode(sent["image_id"].as_str().expect("an id")).expect("hexadecimal");
-    let bearer = format!("Bearer {}", site.tokens["delete"]);
     block_on(async {
-        let request = DeleteImageRequest { image_id: image.into() };
         let mut images = ImageServiceClient::new(channel(site.receiver.images).await);
-        images.delete_image(with(request, &bearer)).await.expect("deleted");
+        let bearer = |name: &str| format!("Bearer {}", site.tokens[name]);
+        let list = with(ListImagesRequest::default(), &bearer("list"));
+        let image_id = images.list_images(list).await.expect("listed").into_inner().images.remove(0).image_id;
+        let delete = with(DeleteImageRequest { image_id }, &bearer("delete"));
+        images.delete_image(delete).await.expect("deleted");
     });
     let at_sender = Sender::audit_at(&site.workplace, site.sender.address);
     let at_receiver = site.receiver.data.join("audit");

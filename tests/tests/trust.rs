@@ -70,7 +70,7 @@ fn a_sender_sends_to_no_receiver_whose_key_has_ended_or_is_revoked() {
     trust(&["add", &store, "--name", "clinic-b", "--key", &key]);
     let receiver = latentwire_tests::Receiver::start(&workplace, &[]);
     let sender = latentwire_tests::Sender::start(&workplace, receiver.transfer, &["--trust", &store]);
-    let link = Link { sender, receiver, workplace };
+    let mut link = Link { sender, receiver, workplace };
     outcome::check_delivered(&send(&link));
     // Its time runs out on the open session.
     let ends = time::OffsetDateTime::now_utc().unix_timestamp() + 3;
