@@ -150,10 +150,7 @@ impl WireError {
     /// Whether, and how, to try the whole transfer again.
     #[must_use]
     pub fn retry(&self) -> Retry {
-        match self {
-            Self::SessionEnded { .. } => Retry::NewSession,
-            _ => self.reason().retry(),
-        }
+        if matches!(self, Self::SessionEnded { .. }) { Retry::NewSession } else { self.reason().retry() }
     }
 
     /// The sentence that may travel: it depends on the reason alone.
