@@ -119,7 +119,7 @@ impl Trust {
         move || measures::peers(&self.current(), measures::unix_seconds())
     }
 
-    /// Watches the file until `stop`, as [`reload::watch`] does. A file that cannot be read is logged and changes nothing.
+    /// Watches the file until `stop`: every two seconds, and at SIGHUP. A file that cannot be read is logged and changes nothing.
     pub async fn watch(self, stop: CancellationToken) {
         let files = vec![self.path.clone()];
         let again = || self.reload().map(|()| format!("{} entries", self.current().entries().len()));

@@ -9,6 +9,7 @@ mod frozen_vectors;
 mod hostile_handshake;
 mod hostile_transfer;
 mod keys;
+mod kit;
 mod noise_vectors;
 mod objects;
 mod paper_b;
