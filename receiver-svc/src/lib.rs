@@ -115,6 +115,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let opened = tokio::task::spawn_blocking(move || Archive::open(&storage)).await;
     let archive = opened.context("opening the data folder panicked")??;
     let audit = Audit::open(&config.audit, Some(&config.storage.data), identity.public_key()).await?;
+    let callers = callers.map(|callers| callers.noting_refusals(audit.clone()));
 
     let drain = Drain::new();
     let decoder = Decoder::new(config.models.pool.into());

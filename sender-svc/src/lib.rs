@@ -110,6 +110,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let drain = Drain::new();
     let (readiness, health) = Readiness::new(SERVICES).await;
     let audit = Audit::open(&config.audit, None, identity.public_key()).await?;
+    let callers = callers.map(|callers| callers.noting_refusals(audit.clone()));
     let uplinks = Uplinks::new(identity, &destinations, config.session.limits(), trust.clone());
     uplinks.say_who_is_not_trusted(&destinations);
     let log = TransferLog::new(config.transfer_log as usize);

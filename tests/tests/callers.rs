@@ -296,7 +296,7 @@ fn a_certificate_names_its_caller_and_a_wrong_token_is_not_made_good_by_it() {
 }
 
 #[test]
-fn the_audit_logs_name_who_sent_fetched_and_deleted() {
+fn the_audit_logs_name_who_sent_fetched_deleted_and_was_refused() {
     let mut site = Site::open();
     let token = |name: &str| site.workplace.path(&format!("{name}.token")).to_string_lossy().into_owned();
     let send_url = format!("http://{}", site.sender.address);
@@ -317,6 +317,14 @@ fn the_audit_logs_name_who_sent_fetched_and_deleted() {
         let delete = with(DeleteImageRequest { image_id }, &bearer("delete"));
         images.delete_image(delete).await.expect("deleted");
     });
+    // Who may fetch may not list; and nobody knows this one.
+    for token in [token("fetch"), token("stray")] {
+        if token.ends_with("stray.token") {
+            let _made = Run::latentwire(["callers", "token", "--output", &token]).expect_success();
+        }
+        let refused = Run::latentwire(["list", "--receiver", &image_url, "--token-file", &token]);
+        assert_eq!(refused.exit, 1, "{}", refused.err);
+    }
     let at_sender = Sender::audit_at(&site.workplace, site.sender.address);
     let at_receiver = site.receiver.data.join("audit");
     site.sender.service.terminate();
@@ -325,14 +333,28 @@ fn the_audit_logs_name_who_sent_fetched_and_deleted() {
         let exported = Run::latentwire(["audit".as_ref(), "export".as_ref(), folder.as_os_str()]);
         let records = exported.expect_success().objects();
         let named = records.iter().filter_map(|record| {
-            let caller = record["caller"]["name"].as_str()?;
-            Some((record["kind"].as_str()?.to_owned(), caller.to_owned()))
+            let caller = record.get("caller").filter(|caller| !caller.is_null())?;
+            if record["kind"] == "caller_refused" {
+                assert_eq!(record["detail"], "/latentwire.v1.ImageService/ListImages", "{record}");
+                assert_eq!(
+                    (&record["outcome"], &caller["address"]),
+                    (&"refused".into(), &"127.0.0.1".into())
+                );
+            }
+            let name = caller["name"].as_str().unwrap_or("nobody");
+            Some((record["kind"].as_str()?.to_owned(), name.to_owned()))
         });
         named.collect()
     };
     let pair = |kind: &str, caller: &str| (kind.to_owned(), caller.to_owned());
     assert_eq!(callers(at_sender), [pair("transfer", "send")]);
-    assert_eq!(callers(at_receiver), [pair("image_fetched", "fetch"), pair("image_deleted", "delete")]);
+    let expected = [
+        ("image_fetched", "fetch"),
+        ("image_deleted", "delete"),
+        ("caller_refused", "fetch"),
+        ("caller_refused", "nobody"),
+    ];
+    assert_eq!(callers(at_receiver), expected.map(|(kind, caller)| pair(kind, caller)));
 }
 
 #[test]

@@ -6,8 +6,8 @@
 //! | `image_fetched`, `image_deleted` | 110103 DICOM Instances Accessed | R, D |
 //! | `service_started`, `service_stopped` | 110100 Application Activity | E; type 110120 Application Start, 110121 Application Stop |
 //! | `file_opened`, `log_recovered` | 110101 Audit Log Used | C, U |
-//! | `session_refused`, `session_ended` | 110113 Security Alert | E; type 110126 Node Authentication |
-//! | `trust_reloaded`, `key_revoked` | 110113 Security Alert | E; type 110131 Security Configuration |
+//! | `session_refused`, `session_ended`, `caller_refused` | 110113 Security Alert | E; type 110126 Node Authentication |
+//! | `trust_reloaded`, `key_revoked` | 110113 Security Alert | E; type 110129 Security Configuration |
 //!
 //! Without the audit key the messages say who did what with which transfer, and name neither patient nor study.
 
@@ -80,7 +80,7 @@ fn codes(kind: Kind, end: End) -> (Code, &'static str, Option<Code>) {
     const LOG_USED: Code = ("110101", "Audit Log Used");
     const ALERT: Code = ("110113", "Security Alert");
     const NODE: Code = ("110126", "Node Authentication");
-    const CONFIGURATION: Code = ("110131", "Security Configuration");
+    const CONFIGURATION: Code = ("110129", "Security Configuration");
     match kind {
         Kind::Transfer | Kind::ExactRequested => {
             (TRANSFERRED, if end == End::Receiver { "C" } else { "R" }, None)
@@ -91,7 +91,7 @@ fn codes(kind: Kind, end: End) -> (Code, &'static str, Option<Code>) {
         Kind::ServiceStopped => (ACTIVITY, "E", Some(("110121", "Application Stop"))),
         Kind::FileOpened => (LOG_USED, "C", None),
         Kind::LogRecovered => (LOG_USED, "U", None),
-        Kind::SessionRefused | Kind::SessionEnded => (ALERT, "E", Some(NODE)),
+        Kind::SessionRefused | Kind::SessionEnded | Kind::CallerRefused => (ALERT, "E", Some(NODE)),
         Kind::TrustReloaded | Kind::KeyRevoked => (ALERT, "E", Some(CONFIGURATION)),
     }
 }

@@ -11,6 +11,8 @@ const MAX_TEXT: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
+    /// Somebody called who is no caller of the list, or asked for what its entry does not allow.
+    CallerRefused,
     /// A latent could not be confirmed here, and its exact form was asked for.
     ExactRequested,
     /// A file of the log begins.
@@ -39,7 +41,8 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in alphabetical order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
+        Self::CallerRefused,
         Self::ExactRequested,
         Self::FileOpened,
         Self::ImageDeleted,
@@ -58,6 +61,7 @@ impl Kind {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::CallerRefused => "caller_refused",
             Self::ExactRequested => "exact_requested",
             Self::FileOpened => "file_opened",
             Self::ImageDeleted => "image_deleted",

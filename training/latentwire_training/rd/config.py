@@ -32,7 +32,7 @@ class Schedule:
     linear_factor: float = field(default=0.05, metadata=between(0, 1))
     context_factor: float = field(default=12.0, metadata=between(0, 100))
     decay: float = field(default=0.3, metadata=between(0, 1))
-    knob: list[float] = field(default_factory=lambda: [-1.6, 1.8], metadata=between(-3, 4))
+    knob: list[float] = field(default_factory=lambda: [-3.0, 1.8], metadata=between(-3, 4))
     seed: int = field(default=1, metadata=between(0, 2**31 - 1))
     validate_every: int = field(default=500, metadata=between(1, 10_000_000))
     checkpoint_every: int = field(default=200, metadata=between(1, 10_000_000))

@@ -147,13 +147,20 @@ where
         let proof = Proof::of(request.headers(), request.extensions());
         let lists = callers.subscribe();
         let list = Arc::clone(&lists.borrow());
+        let known = proof.as_ref().and_then(|proof| proof.entry(&list)).map(|entry| Arc::clone(&entry.name));
         let admitted = proof.ok_or(RequestError::CallerUnknown).and_then(|proof| {
             let name = Admitted::check(&proof, rule, &list)?;
             Ok(Admitted { proof, rule, name, lists })
         });
         let admitted = match admitted {
             Ok(admitted) => admitted,
-            Err(refused) => return Box::pin(std::future::ready(Ok(refusal(&refused).into_http()))),
+            Err(refused) => {
+                let method = (rule != Rule::Unlisted).then(|| request.uri().path());
+                let address =
+                    request.extensions().get::<TlsConnectInfo>().and_then(|info| info.tcp.remote_addr());
+                callers.note_refusal(known.as_deref(), address, method, &refused);
+                return Box::pin(std::future::ready(Ok(refusal(&refused).into_http())));
+            }
         };
         // What proves a caller goes no further than here.
         request.headers_mut().remove(header::AUTHORIZATION);

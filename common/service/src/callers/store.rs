@@ -1,5 +1,7 @@
 //! The callers in force, fed from their file.
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,13 +9,23 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::file::{CallerFileError, CallerList};
+use crate::audit::{Audit, Event, Kind, Outcome, Party};
 use crate::reload;
+use crate::status::{RequestError, reason_of, to_status};
 
 /// The callers in force; clones share them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Callers {
     path: PathBuf,
     current: watch::Sender<Arc<CallerList>>,
+    /// Where refusals are written down.
+    audit: Audit,
+}
+
+impl fmt::Debug for Callers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callers").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl Callers {
@@ -27,7 +39,29 @@ impl Callers {
             tracing::warn!(file = %path.display(), "no caller is listed, so that every call is refused: `latentwire callers add`");
         }
         report(true);
-        Ok(Self { path: path.to_owned(), current: watch::Sender::new(Arc::new(list)) })
+        Ok(Self { path: path.to_owned(), current: watch::Sender::new(Arc::new(list)), audit: Audit::none() })
+    }
+
+    /// The same callers, their refusals written into this audit log.
+    #[must_use]
+    pub fn noting_refusals(self, audit: Audit) -> Self {
+        Self { audit, ..self }
+    }
+
+    /// Writes down that a call was refused: whose it was where that is known, and whence; `method` is one of ours, or nothing.
+    pub(super) fn note_refusal(
+        &self,
+        name: Option<&str>,
+        address: Option<SocketAddr>,
+        method: Option<&str>,
+        error: &RequestError,
+    ) {
+        let mut event = Event::new(Kind::CallerRefused, Outcome::Refused);
+        let address = address.map(|address| address.ip().to_string());
+        event.caller = Some(Party { name: name.map(str::to_owned), key: None, address });
+        event.reason = Some(reason_of(&to_status(&error.clone().into())));
+        event.detail = Some(method.unwrap_or("a method that there is not").to_owned());
+        self.audit.note(event);
     }
 
     /// The callers in force now.
