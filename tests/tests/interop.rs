@@ -41,8 +41,7 @@ const SENDER_FAULTS: [(&str, &str, &str); 25] = [
     ("segment-early-end", "DATA_LOSS", "PAYLOAD_AUTHENTICATION_FAILED"),
     ("padding", "DATA_LOSS", "PAYLOAD_AUTHENTICATION_FAILED"),
     ("truncate", "DATA_LOSS", "STREAM_TRUNCATED"),
-    // The gRPC library refuses it before the service is asked.
-    ("compression", "UNIMPLEMENTED", ""),
+    ("compression", "UNIMPLEMENTED", "COMPRESSION_REFUSED"),
 ];
 
 /// The same where the transfer alone ends, by its answer or its receipt, and the session goes on.
