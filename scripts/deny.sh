@@ -9,6 +9,7 @@ if [ ! -x "$tool" ]; then
     CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
         cargo install --quiet --locked --root ".tools/cargo-deny-$version" cargo-deny --version "$version"
 fi
+cargo fetch --quiet --locked # of every platform: what is checked offline must be here
 "$tool" --offline check --hide-inclusion-graph licenses bans sources
 if "$tool" fetch db 2>/dev/null; then
     "$tool" check --hide-inclusion-graph advisories
