@@ -77,20 +77,21 @@ impl Log {
             fs::remove_file(&unused).map_err(AuditError::io(&unused))?;
             numbers.pop();
         }
+        let held = |file, length, state| Self {
+            folder: folder.to_owned(),
+            to: to.clone(),
+            settings,
+            file,
+            length,
+            is_dirty: false,
+            state,
+            _lock: lock,
+        };
         match (numbers.last(), state) {
             (None, None) => {
                 let state = begin_file(folder, to, None)?;
                 let (file, length) = open_file(&folder::file(folder, state.file))?;
-                let log = Self {
-                    folder: folder.to_owned(),
-                    to: to.clone(),
-                    settings,
-                    file,
-                    length,
-                    is_dirty: false,
-                    state,
-                    _lock: lock,
-                };
+                let log = held(file, length, state);
                 Ok((log, Found { is_new: true, ..Found::default() }))
             }
             (None, Some(_)) => Err(changed("its files are gone")),
@@ -103,16 +104,7 @@ impl Log {
                 if found_bytes > length {
                     file.set_len(length).and_then(|()| file.sync_all()).map_err(AuditError::io(&path))?;
                 }
-                let mut log = Self {
-                    folder: folder.to_owned(),
-                    to: to.clone(),
-                    settings,
-                    file,
-                    length,
-                    is_dirty: false,
-                    state,
-                    _lock: lock,
-                };
+                let mut log = held(file, length, state);
                 if audit_key != to.id().to_string() {
                     log.rotate()?;
                 }

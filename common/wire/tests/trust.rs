@@ -2,12 +2,13 @@
 
 mod support;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use latentwire_sealing::{CryptoError, Form, Role, TrustEntry, TrustStore};
-use latentwire_wire::{Reason, ReceiverLimits, SessionLimits, Uplink, WireError};
+use latentwire_wire::{Delivered, Reason, ReceiverLimits, SessionLimits, Uplink, WireError};
 use support::{Site, SiteOptions, exact, key, latent};
 use time::OffsetDateTime;
 
@@ -81,17 +82,22 @@ async fn validity_is_kept() {
     assert_eq!(site.sink.len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn revocation_ends_a_live_session_at_once() {
-    let site = Site::new().await;
-    let uplink = site.connect().await.expect("a session");
+/// A delivery that has begun and is far from its end.
+async fn under_way(uplink: &Uplink) -> Pin<Box<impl Future<Output = Result<Delivered, WireError>>>> {
     let (progress, mut watched) = tokio::sync::watch::channel(Default::default());
-    let delivery = uplink.deliver(latent(1, 256 << 20), Some(progress));
-    tokio::pin!(delivery);
+    let mut delivery = Box::pin(uplink.deliver(latent(1, 256 << 20), Some(progress)));
     tokio::select! {
         done = &mut delivery => panic!("256 MiB were faster than their first segment: {done:?}"),
         seen = watched.wait_for(|progress| progress.bytes_sent > 0) => drop(seen.expect("progress")),
     }
+    delivery
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revocation_ends_a_live_session_at_once() {
+    let site = Site::new().await;
+    let uplink = site.connect().await.expect("a session");
+    let delivery = under_way(&uplink).await;
     site.trust.send_modify(|store| {
         assert_eq!(Arc::make_mut(store).revoke(support::SENDER, OffsetDateTime::now_utc()), 1);
     });
@@ -108,13 +114,7 @@ async fn revocation_ends_a_live_session_at_once() {
 async fn a_sender_that_ends_its_session_leaves_nothing_behind() {
     let site = Site::new().await;
     let uplink = site.connect().await.expect("a session");
-    let (progress, mut watched) = tokio::sync::watch::channel(Default::default());
-    let delivery = uplink.deliver(latent(1, 256 << 20), Some(progress));
-    tokio::pin!(delivery);
-    tokio::select! {
-        done = &mut delivery => panic!("256 MiB were faster than their first segment: {done:?}"),
-        seen = watched.wait_for(|progress| progress.bytes_sent > 0) => drop(seen.expect("progress")),
-    }
+    let delivery = under_way(&uplink).await;
     let why = WireError::Peer { reason: Reason::PeerNotAllowed, message: "revoked here".into() };
     uplink.end(why.clone());
     assert_eq!(delivery.await.expect_err("ended"), why);
